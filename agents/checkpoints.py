@@ -1,0 +1,166 @@
+"""Checkpoints: a training's parts go in, complete directories come out, and the other way round.
+
+    checkpoints/000000500000/          named after the agent steps
+        agent/ckpt.*                   networks, optimizer, target counter (tf.train.Checkpoint)
+        replay/                        Reverb's own checkpoint of the table
+        state.json                     counters, random states, statistics
+        manifest.json                  sizes and SHA-256 of the files above; written last
+
+A checkpoint is written in `checkpoints/.partial`, and renamed when its manifest is on the disk:
+under its final name it is complete, wherever the process is killed.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from agents.errors import UserError
+
+FORMAT = 1
+_PARTIAL = ".partial"
+_MANIFEST = "manifest.json"
+
+_log = logging.getLogger(__name__)
+
+
+class Checkpoints:
+    """The checkpoints of one run directory, the newest `keep` of them."""
+
+    def __init__(self, directory: Path, keep: int = 2):
+        self._directory = directory
+        self._keep = keep
+
+    def save(
+        self,
+        agent_steps: int,
+        agent: tf.Module,
+        save_replay: Callable[[Path], None],
+        state: dict[str, Any],
+    ) -> Path:
+        """Writes a checkpoint and removes the oldest ones.
+
+        Args:
+          agent_steps: its name.
+          agent: with all variables.
+          save_replay: writes the replay into the directory it is given, which does not exist.
+          state: the rest, as JSON.
+
+        Returns:
+          The complete directory.
+        """
+        partial = self._directory / _PARTIAL
+        shutil.rmtree(partial, ignore_errors=True)
+        (partial / "agent").mkdir(parents=True)
+        tf.train.Checkpoint(agent=agent).write(str(partial / "agent" / "ckpt"))
+        save_replay(partial / "replay")
+        _write(partial / "state.json", state)
+        files = {str(path.relative_to(partial)): _digest(path) for path in _files(partial)}
+        _write(partial / _MANIFEST, {"format": FORMAT, "files": files})
+        final = self._directory / f"{agent_steps:012d}"
+        shutil.rmtree(final, ignore_errors=True)
+        partial.rename(final)
+        _sync(self._directory)
+        for old in self._paths()[: -self._keep]:
+            shutil.rmtree(old)
+        return final
+
+    def latest(self) -> Path | None:
+        """The newest checkpoint whose files are all there and whole; None if there is none.
+
+        Warns of each damaged one it passes over.
+
+        Raises:
+          UserError: there are checkpoints, and all are damaged.
+        """
+        paths = self._paths()
+        for path in reversed(paths):
+            damage = _damage(path)
+            if damage is None:
+                return path
+            _log.warning("checkpoint %s is damaged (%s): trying the one before", path, damage)
+        if paths:
+            raise UserError(
+                f"all checkpoints in {self._directory} are damaged: "
+                "choose another --run_dir to start anew"
+            )
+        return None
+
+    def latest_agent_steps(self) -> int | None:
+        """The name of the newest checkpoint, whole or not; None if there is none."""
+        paths = self._paths()
+        return int(paths[-1].name) if paths else None
+
+    def _paths(self) -> list[Path]:
+        return sorted(path for path in self._directory.glob("[0-9]*") if path.is_dir())
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """The `state` of a checkpoint."""
+    return json.loads((path / "state.json").read_text())
+
+
+def load_agent(path: Path, agent: tf.Module) -> None:
+    """Sets all variables of an agent, its optimizer's included."""
+    status = tf.train.Checkpoint(agent=agent).read(str(path / "agent" / "ckpt"))
+    status.assert_existing_objects_matched()
+
+
+def link_replay(path: Path, scratch_dir: Path) -> None:
+    """Lays the saved table where a Reverb server that uses `scratch_dir` will find it.
+
+    Files are hard links, since Reverb deletes what it has superseded: all but the last name in
+    alphabetical order, so this one must come before a date.
+    """
+    clear(scratch_dir)
+    shutil.copytree(path / "replay", scratch_dir / "0", copy_function=os.link)
+
+
+def clear(scratch_dir: Path) -> None:
+    """Removes what an earlier Reverb server left."""
+    shutil.rmtree(scratch_dir, ignore_errors=True)
+
+
+def _files(directory: Path) -> list[Path]:
+    return sorted(path for path in directory.rglob("*") if path.is_file())
+
+
+def _digest(path: Path) -> dict[str, Any]:
+    sha256 = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            sha256.update(block)
+        os.fsync(file.fileno())
+    return {"bytes": path.stat().st_size, "sha256": sha256.hexdigest()}
+
+
+def _damage(path: Path) -> str | None:
+    try:
+        manifest = json.loads((path / _MANIFEST).read_text())
+        if manifest["format"] != FORMAT:
+            return f"its format is {manifest['format']}, not {FORMAT}"
+        for name, digest in manifest["files"].items():
+            if _digest(path / name) != digest:
+                return f"{name} has changed since it was written"
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        return str(e)
+    return None
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    with path.open("w") as file:
+        json.dump(content, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)

@@ -1,0 +1,152 @@
+"""Collecting: an environment and a policy go in; transitions and finished episodes come out.
+
+One call steps all N environments once: act, step, write. Episodes are whole games with their raw
+score, whatever a protocol calls an episode for learning.
+"""
+
+import dataclasses
+import time
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from tf_agents.drivers import driver
+from tf_agents.trajectories import TimeStep
+from tf_agents.trajectories.time_step import StepType
+
+from agents.algorithms.dqn import DQN
+from agents.environments import AtariEnvironment
+from agents.errors import UserError
+from agents.configuration import configurable
+from agents.replay import Replay
+
+
+@configurable
+@dataclasses.dataclass(frozen=True)
+class LinearEpsilon:
+    """Exploration rate: 1 during `warmup_agent_steps`, then linear to `final`."""
+
+    final: float = 0.01
+    decay_agent_steps: int = 250_000
+    warmup_agent_steps: int = 20_000
+
+    def __post_init__(self):
+        if not 0 <= self.final <= 1:
+            raise UserError(f"LinearEpsilon.final must be between 0 and 1, got {self.final}")
+        for name in ("decay_agent_steps", "warmup_agent_steps"):
+            if getattr(self, name) < 0:
+                raise UserError(f"LinearEpsilon.{name} must be at least 0")
+
+    def __call__(self, agent_steps: int) -> float:
+        """The exploration rate at this step."""
+        left = 1 - (agent_steps - self.warmup_agent_steps) / max(1, self.decay_agent_steps)
+        return self.final + (1 - self.final) * min(1.0, max(0.0, left))
+
+
+class EpsilonGreedy:
+    """Acts greedily on the agent's Q-values, or uniformly with probability epsilon."""
+
+    def __init__(self, agent: DQN):
+        self._num_actions = agent.num_actions
+
+        @tf.function
+        def greedy(frames: tf.Tensor) -> tf.Tensor:
+            observation = tf.transpose(frames, [0, 2, 3, 1])
+            return tf.argmax(agent.q_values(observation), axis=-1, output_type=tf.int32)
+
+        self._greedy = greedy
+
+    def action(
+        self, observation: np.ndarray, epsilon: float, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Actions int32 [N] for observations uint8 [N, 84, 84, 4]."""
+        n = len(observation)
+        explore = rng.random(n) < epsilon
+        actions = rng.integers(self._num_actions, size=n, dtype=np.int32)
+        if explore.all():
+            return actions
+        # The environment hands out a view with the stack moved last; moving it back is free, and
+        # the transpose is done by TensorFlow.
+        frames = np.moveaxis(observation, -1, 1)
+        return np.where(explore, actions, self._greedy(tf.constant(frames)).numpy())
+
+
+class Episode(NamedTuple):
+    """A finished game."""
+
+    environment: int
+    score: float  # raw
+    clipped_return: float  # of rewards clipped to +-1
+    frames: int
+    agent_steps: int
+
+
+class StageSeconds(dict[str, float]):
+    """Seconds spent per stage since the last `take`."""
+
+    def add(self, stage: str, since: float) -> float:
+        """Adds the time from `since` until now; returns now."""
+        now = time.perf_counter()
+        self[stage] = self.get(stage, 0.0) + now - since
+        return now
+
+    def take(self) -> dict[str, float]:
+        """The seconds so far; counting starts anew."""
+        taken = dict(self)
+        self.clear()
+        return taken
+
+
+class VectorDriver(driver.Driver):
+    """Steps all environments of a batch together and writes what happened to the replay."""
+
+    def __init__(
+        self,
+        env: AtariEnvironment,
+        policy: EpsilonGreedy,
+        replay: Replay,
+        rng: np.random.Generator,
+        seconds: StageSeconds,
+    ):
+        super().__init__(env, policy, observers=[replay.write])
+        self._rng = rng
+        self._seconds = seconds
+        n = env.batch_size
+        self._clipped_return = np.zeros(n)
+        self._agent_steps = np.zeros(n, np.int64)
+        self._time_step: TimeStep = env.reset()
+        replay.write(self._time_step, np.zeros(n, np.int32))
+
+    def run(self, epsilon: float) -> tuple[int, list[Episode]]:
+        """One environment step.
+
+        Returns:
+          The number of agent steps taken, which is N less the environments that were reset, and
+          the games that ended.
+        """
+        now = time.perf_counter()
+        was_last = self._time_step.step_type == StepType.LAST
+        actions = self.policy.action(self._time_step.observation, epsilon, self._rng)
+        now = self._seconds.add("acting", now)
+        self._time_step = self.env.step(actions)
+        now = self._seconds.add("environment", now)
+        for observe in self.observers:
+            observe(self._time_step, actions)
+        self._seconds.add("writing", now)
+
+        self._clipped_return += np.clip(self._time_step.reward, -1, 1)
+        self._agent_steps += ~was_last
+        info = self.env.get_info()
+        episodes = []
+        for i in np.flatnonzero(info["game_over"]):
+            episodes.append(
+                Episode(
+                    environment=int(i),
+                    score=float(info["score"][i]),
+                    clipped_return=float(self._clipped_return[i]),
+                    frames=int(info["episode_frames"][i]),
+                    agent_steps=int(self._agent_steps[i]),
+                )
+            )
+            self._clipped_return[i] = self._agent_steps[i] = 0
+        return int(np.count_nonzero(~was_last)), episodes

@@ -1,0 +1,233 @@
+"""In: a game's name and its protocol. Out: N copies of it as one batched TF-Agents environment.
+
+ALE's C++ vector environment does the work (frame skip, max-pooling over the last two frames,
+grayscale, 84x84, stack of four); this file gives its calls the meaning TF-Agents expects.
+"""
+
+import difflib
+import re
+
+import numpy as np
+from ale_py import roms
+from ale_py.vector_env import AtariVectorEnv
+from tf_agents.environments.py_environment import PyEnvironment
+from tf_agents.specs import BoundedArraySpec
+from tf_agents.trajectories import time_step as ts
+
+from agents.configuration import configurable
+from agents.errors import UserError
+
+FRAME_SIZE = 84
+STACK_SIZE = 4
+
+# ALE ends the whole process when one of these is loaded for a single player.
+_TWO_PLAYER_ROMS = {"combat", "joust", "maze_craze", "warlords"}
+_ROMS = {name.replace("_", ""): name for name in roms.get_all_rom_ids()}
+_GYM_SUFFIX = re.compile(r"(NoFrameskip|Deterministic)?-v\d+$")
+
+
+def rom_name(game: str) -> str:
+    """The ALE name (`space_invaders`) of a game, however it is spelled.
+
+    Takes ALE's and Gymnasium's spellings: `space_invaders`, `SpaceInvaders`,
+    `ALE/SpaceInvaders-v5`, `SpaceInvadersNoFrameskip-v4`. Only the game is read from them: a
+    frame skip or stickiness that such a name stands for elsewhere is not taken over.
+
+    Raises:
+        UserError: no ROM has this name (the message has the closest one), or it needs two players.
+    """
+    key = _GYM_SUFFIX.sub("", game.removeprefix("ALE/")).replace("_", "").lower()
+    if key not in _ROMS:
+        closest = difflib.get_close_matches(key, _ROMS, n=1, cutoff=0.0)[0]
+        raise UserError(f"unknown game {game!r}: did you mean {_ROMS[closest]!r}?")
+    if _ROMS[key] in _TWO_PLAYER_ROMS:
+        raise UserError(f"{_ROMS[key]!r} needs two players: choose another game")
+    return _ROMS[key]
+
+
+@configurable
+class AtariEnvironment(PyEnvironment):
+    """`num_envs` copies of one Atari game, stepped together by C++ threads.
+
+    Observation: uint8 [N, 84, 84, 4], oldest frame first; each step returns a new array. At every
+    FIRST the stack is three black frames and the newest, so that an episode's own frames are
+    enough to rebuild all its stacks.
+    Action: int32 [N], an index into `action_meanings()`.
+    Reward: float32 [N], the raw score. Discount: float32 [N], 0 where the episode terminated,
+    1 elsewhere, also where it was truncated.
+
+    An environment whose last step was LAST answers the next call with FIRST: its action is
+    ignored and its reward is 0, while the other environments go on.
+
+    With `terminal_on_life_loss` a lost life ends the episode (LAST, discount 0) and the game goes
+    on: the call that answers FIRST plays one agent step of no-op, or of FIRE where
+    `use_fire_reset` presses it, as OpenAI Baselines' EpisodicLifeEnv does. Should the game end
+    within that step, a new one begins at once: FIRST shows its start, and `get_info()` reports
+    the game over there.
+
+    Args:
+        game: any spelling that `rom_name` takes.
+        num_envs: number of copies, N.
+        seed: copy i is seeded with `seed + i`. Equal seeds and actions give equal runs.
+        repeat_action_probability: stickiness: at each frame the action before is repeated with
+            this probability (Machado et al. 2018, section 5.2).
+        noop_max: a game starts with 0 to `noop_max` no-op frames, drawn uniformly. A FIRE press
+            counts as one of them.
+        use_fire_reset: press FIRE at the start of games that have this action.
+        terminal_on_life_loss: end the episode, but not the game, at each lost life.
+        full_action_space: all 18 actions instead of those that the game uses.
+        max_frames_per_episode: truncate a game after this many frames, those of its no-op start
+            not counted.
+        frameskip: frames per agent step. Frames are skipped here and nowhere else.
+        num_threads: C++ threads; 0: one per core, at most one per copy.
+
+    Raises:
+        UserError: unknown game, or a number out of range.
+    """
+
+    def __init__(
+        self,
+        game: str,
+        num_envs: int = 1,
+        seed: int = 0,
+        repeat_action_probability: float = 0.25,
+        noop_max: int = 0,
+        use_fire_reset: bool = False,
+        terminal_on_life_loss: bool = False,
+        full_action_space: bool = False,
+        max_frames_per_episode: int = 108_000,
+        frameskip: int = 4,
+        num_threads: int = 0,
+    ):
+        super().__init__(handle_auto_reset=False)
+        _check_range("num_envs", num_envs, 1, 2**16)
+        _check_range("seed", seed, 0, 2**31 - num_envs)
+        _check_range("repeat_action_probability", repeat_action_probability, 0, 1)
+        _check_range("noop_max", noop_max, 0, 2**31 - 1)
+        _check_range("frameskip", frameskip, 1, 2**31)
+        _check_range("max_frames_per_episode", max_frames_per_episode, frameskip, 2**31)
+        _check_range("num_threads", num_threads, 0, 2**16)
+
+        self.game = rom_name(game)
+        self.frameskip = frameskip
+        self._seed: int | None = seed
+        self._terminal_on_life_loss = terminal_on_life_loss
+        self._ale = AtariVectorEnv(
+            self.game,
+            num_envs,
+            num_threads=num_threads,
+            max_num_frames_per_episode=max_frames_per_episode,
+            repeat_action_probability=repeat_action_probability,
+            full_action_space=full_action_space,
+            img_height=FRAME_SIZE,
+            img_width=FRAME_SIZE,
+            stack_num=STACK_SIZE,
+            frameskip=frameskip,
+            noop_max=noop_max + 1,  # ALE draws from 0 to noop_max - 1
+            use_fire_reset=use_fire_reset,
+            # Scores stay raw, and `terminated` stays the real game's: lives are compared here.
+            reward_clipping=False,
+            life_loss_info=False,
+        )
+        self._action_meanings = [action.name for action in self._ale.ale.get_action_set()]
+        fire = use_fire_reset and "FIRE" in self._action_meanings
+        self._restart_action = self._action_meanings.index("FIRE") if fire else 0  # 0: NOOP
+        self._observation_spec = BoundedArraySpec(
+            (FRAME_SIZE, FRAME_SIZE, STACK_SIZE), np.uint8, 0, 255, "observation"
+        )
+        self._action_spec = BoundedArraySpec((), np.int32, 0, self.num_actions - 1, "action")
+
+    @property
+    def batched(self) -> bool:
+        return True
+
+    @property
+    def batch_size(self) -> int:
+        return self._ale.num_envs
+
+    @property
+    def num_actions(self) -> int:
+        return len(self._action_meanings)
+
+    def action_meanings(self) -> list[str]:
+        """ALE's names of the actions 0 to num_actions - 1, such as `NOOP` and `RIGHTFIRE`.
+
+        The first is `NOOP`, but for backgammon and video_checkers, which have none.
+        """
+        return list(self._action_meanings)
+
+    def observation_spec(self) -> BoundedArraySpec:
+        return self._observation_spec
+
+    def action_spec(self) -> BoundedArraySpec:
+        return self._action_spec
+
+    def get_info(self) -> dict[str, np.ndarray]:
+        """What the last step says of the real games, whose episodes lives may divide; all [N].
+
+        `game_over` bool: the game ended or was truncated in this step; True in one step per game.
+        `score` int64: raw score of the game so far, at its end the final one.
+        `episode_frames` int32: frames of the game so far, those of its no-op start included.
+        `lives` int32: lives left.
+        """
+        return {
+            "game_over": self._game_over,
+            "score": self._score,
+            "episode_frames": self._episode_frames,
+            "lives": self._lives,
+        }
+
+    def _reset(self) -> ts.TimeStep:
+        frames, info = self._ale.reset(seed=self._seed)
+        self._seed = None  # later resets go on with the same random streams
+        n = self.batch_size
+        self._last = self._game_over = np.zeros(n, bool)
+        self._score = np.zeros(n, np.int64)
+        self._episode_frames = info["episode_frame_number"]
+        self._lives = info["lives"]
+        self._frames_to_hide = np.zeros(n, np.int64)
+        return ts.TimeStep(
+            np.full(n, ts.StepType.FIRST),
+            np.zeros(n, np.float32),
+            np.ones(n, np.float32),
+            frames.transpose(0, 2, 3, 1),
+        )
+
+    def _step(self, action: np.ndarray) -> ts.TimeStep:
+        # ALE would wait for ever: the thread that meets an unknown action never answers.
+        if action.min() < 0 or action.max() >= self.num_actions:
+            raise ValueError(f"actions must be from 0 to {self.num_actions - 1}, not {action}")
+        first = self._last
+        if self._terminal_on_life_loss:
+            action = np.where(first, np.int32(self._restart_action), action)
+        frames, reward, terminated, truncated, info = self._ale.step(action)
+
+        self._score = np.where(self._game_over, 0, self._score) + reward
+        self._episode_frames = info["episode_frame_number"]
+        self._game_over = self._last = terminated | truncated
+        if self._terminal_on_life_loss:
+            ended_at_first = self._game_over & first
+            if ended_at_first.any():
+                frames, info = self._ale.reset(options={"reset_mask": ended_at_first})
+            # Qbert shows 0 lives for some frames before its end: that is no further episode.
+            lost = (info["lives"] < self._lives) & (info["lives"] > 0) & ~first
+            terminated = terminated & ~first | lost
+            self._last = self._game_over & ~first | lost
+            reward = np.where(first, 0, reward)
+            self._frames_to_hide = np.where(first, STACK_SIZE, self._frames_to_hide) - 1
+            for i in np.flatnonzero(self._frames_to_hide > 0):
+                frames[i, : self._frames_to_hide[i]] = 0
+        self._lives = info["lives"]
+        return ts.TimeStep(
+            np.add(self._last, ~first, dtype=np.int32),  # FIRST 0, MID 1, LAST 2
+            reward.astype(np.float32),
+            np.subtract(1, terminated, dtype=np.float32),
+            frames.transpose(0, 2, 3, 1),
+        )
+
+
+def _check_range(argument: str, value: float, low: int, end: int) -> None:
+    if not low <= value < end:
+        raise UserError(
+            f"AtariEnvironment.{argument} must be at least {low} and below {end}, not {value}"
+        )

@@ -1,0 +1,272 @@
+"""The replay: TimeSteps of N environments go in, batches of n-step transitions come out.
+
+In:  one batched `TimeStep` per environment step (observation uint8 [N, 84, 84, 4], raw reward
+     float32 [N]) with the actions int [N] that led to it.
+Out: a `tf.data.Dataset` of `Window`s, and `to_transition`, which turns them into the
+     `Transition`s of stacked frames that a TF-Agents `DqnAgent` learns from.
+
+Every frame is stored once. An environment's writer appends one row a time step: the newest frame
+and how it was reached (action, raw reward, how the step ended). An item of the table is a window
+over the last n + 4 rows, so neighbouring transitions share their frames:
+
+    row      0    1    2    3    4    5    6    7
+    frame   [o    o    o    s0   s1   s2]  s3   s4        n = 2: this window is the transition
+    action                       a0   a1   a2   a3        s0, a0, r1 + gamma r2 -> s2
+    reward                       r1   r2   r3   r4
+
+An episode starts with the three older frames of its first stack and ends with n - 1 padding rows,
+so it yields exactly one transition per action, the first and the last n - 1 among them, and no
+window reaches over its end. The reset between two episodes is a FIRST step: it writes frames but
+is never the outcome of an action.
+"""
+
+import enum
+import shutil
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import reverb
+import tensorflow as tf
+from reverb import structured_writer
+from tf_agents.trajectories import PolicyStep, TimeStep, Transition
+from tf_agents.trajectories.time_step import StepType
+
+from agents.configuration import configurable
+from agents.errors import UserError
+
+FRAME_SHAPE = (84, 84)
+STACK = 4
+TABLE = "transitions"
+FLUSH_TIMEOUT_MS = 60_000
+
+_PADDING_FRAME = np.zeros(FRAME_SHAPE, np.uint8)
+
+
+class Ending(enum.IntEnum):
+    """How the step that led to a row ended."""
+
+    GOES_ON = 0
+    TERMINATED = 1
+    TRUNCATED = 2
+    PADDING = 3  # no step at all: a row before an episode's first or after its last frame
+
+
+_PADDING_OUTCOME = np.array([0, 0, Ending.PADDING], np.float32)
+
+
+class Window(NamedTuple):
+    """A batch of stored windows as the dataset yields it.
+
+    frames: uint8 [B, n + 4, 84, 84], oldest first.
+    outcomes: float32 [B, n, 3]: action, raw reward and `Ending` of the n steps that followed the
+      first stack.
+    key: uint64 [B], the item's key in the table.
+    probability: float64 [B], with which the item was drawn.
+    """
+
+    frames: tf.Tensor
+    outcomes: tf.Tensor
+    key: tf.Tensor
+    probability: tf.Tensor
+
+
+def to_transition(window: Window, gamma: float, max_abs_reward: float | None) -> Transition:
+    """Stacks the frames and folds the rewards of a batch of windows.
+
+    With m the number of real steps in the window (n, or fewer at an episode's end), the result is
+    the n-step return's transition (Sutton 1988; Hessel et al. 2018, eq. 1)
+
+        s_t, a_t, sum_{k<m} gamma^k clip(r_{t+k+1}), discount, s_{t+m}
+
+    where discount = gamma^(m-1), or 0 if the episode terminated. A TF-Agents agent multiplies the
+    discount by gamma once more. Truncation bootstraps: its discount is not 0.
+
+    Args:
+      window: a batch of windows.
+      gamma: discount per agent step.
+      max_abs_reward: rewards are clipped to [-max_abs_reward, max_abs_reward]; None leaves them.
+
+    Returns:
+      `Transition` of [B] tensors: observations uint8 [B, 84, 84, 4], actions int32 [B], rewards
+      and discounts float32 [B].
+    """
+    action, reward, ending = tf.unstack(window.outcomes, axis=-1)
+    n = reward.shape[1]
+    if max_abs_reward is not None:
+        reward = tf.clip_by_value(reward, -max_abs_reward, max_abs_reward)
+    real = tf.cast(ending != Ending.PADDING, tf.float32)
+    powers = tf.constant(gamma ** np.arange(n), tf.float32)
+    n_step_return = tf.reduce_sum(powers * real * reward, axis=1)
+    num_real = tf.cast(tf.reduce_sum(real, axis=1), tf.int32)
+    terminated = tf.reduce_any(ending == Ending.TERMINATED, axis=1)
+    discount = tf.where(terminated, 0.0, tf.gather(powers, num_real - 1))
+
+    # One transpose for both stacks; which frames are the last stack depends on m only if n > 1.
+    frames = tf.transpose(window.frames, [0, 2, 3, 1])
+    observation = frames[..., :STACK]
+    if n == 1:
+        next_observation = frames[..., 1:]
+    else:
+        stack = num_real[:, None] + tf.range(STACK)
+        last_frames = tf.gather(window.frames, stack, axis=1, batch_dims=1)
+        next_observation = tf.transpose(last_frames, [0, 2, 3, 1])
+
+    batch_size = tf.shape(n_step_return)[:1]
+    zeros = tf.zeros(batch_size)
+    return Transition(
+        time_step=TimeStep(tf.fill(batch_size, StepType.MID), zeros, zeros + 1, observation),
+        action_step=PolicyStep(tf.cast(action[:, 0], tf.int32)),
+        next_time_step=TimeStep(
+            tf.fill(batch_size, StepType.MID), n_step_return, discount, next_observation
+        ),
+    )
+
+
+@configurable
+class Replay:
+    """A Reverb table of n-step windows with one writer per environment."""
+
+    def __init__(
+        self,
+        num_envs: int,
+        n_step: int,
+        scratch_dir: str | Path,
+        *,
+        capacity: int = 1_000_000,
+        batch_size: int = 32,
+        prefetch_batches: int = 4,
+        port: int | None = None,
+    ):
+        """Starts the server, from the table saved in `scratch_dir` if there is one.
+
+        Reverb listens on every network interface without authentication; keep the port closed to
+        strangers.
+
+        Args:
+          num_envs: environments that write.
+          n_step: steps per transition.
+          scratch_dir: where Reverb writes its checkpoints; must hold nothing else, since Reverb
+            deletes what it finds there.
+          capacity: transitions held; the oldest makes room for the newest.
+          batch_size: transitions per batch.
+          prefetch_batches: batches drawn ahead of the learner.
+          port: of the Reverb server; None takes a free one.
+
+        Raises:
+          UserError: a value out of range, or the port is taken.
+        """
+        for name, value in (("capacity", capacity), ("batch_size", batch_size)):
+            if value < 1:
+                raise UserError(f"Replay.{name} must be at least 1, got {value}")
+        if port is not None:
+            _check_port_is_free(port)
+        self.n_step = n_step
+        self.capacity = capacity
+        self._batch_size = batch_size
+        self._prefetch_batches = prefetch_batches
+        self._scratch_dir = Path(scratch_dir)
+        row = (
+            tf.TensorSpec(FRAME_SHAPE, tf.uint8),
+            tf.TensorSpec((3,), tf.float32),
+        )
+        pattern = structured_writer.pattern_from_transform(
+            (None, None), lambda row: (row[0][-(n_step + STACK) :], row[1][-n_step:])
+        )
+        config = structured_writer.create_config(pattern, TABLE)
+        table = reverb.Table(
+            name=TABLE,
+            sampler=reverb.selectors.Uniform(),
+            remover=reverb.selectors.Fifo(),
+            max_size=capacity,
+            rate_limiter=reverb.rate_limiters.MinSize(1),
+            signature=structured_writer.infer_signature([config], row),
+        )
+        checkpointer = reverb.platform.checkpointers_lib.DefaultCheckpointer(
+            str(self._scratch_dir)
+        )
+        self._server = reverb.Server([table], port=port, checkpointer=checkpointer)
+        self._client = reverb.Client(f"localhost:{self._server.port}")
+        self._writers = [self._client.structured_writer([config]) for _ in range(num_envs)]
+        self._spec = config
+
+    @property
+    def port(self) -> int:
+        """Port of the Reverb server."""
+        return self._server.port
+
+    def __len__(self) -> int:
+        """Transitions in the table."""
+        return self._client.server_info()[TABLE].current_size
+
+    def write(self, time_step: TimeStep, actions: np.ndarray) -> None:
+        """Stores one time step of every environment.
+
+        Args:
+          time_step: batched, observation uint8 [N, 84, 84, 4], raw reward [N].
+          actions: int [N], the actions that led to it; ignored where the step is FIRST.
+        """
+        step_types = time_step.step_type
+        observations = time_step.observation
+        endings = np.where(
+            step_types == StepType.LAST,
+            np.where(time_step.discount == 0, Ending.TERMINATED, Ending.TRUNCATED),
+            Ending.GOES_ON,
+        )
+        outcomes = np.stack([actions, time_step.reward, endings], axis=1).astype(np.float32)
+        for i, writer in enumerate(self._writers):
+            if step_types[i] == StepType.FIRST:
+                for age in range(STACK - 1):
+                    writer.append((observations[i, :, :, age], _PADDING_OUTCOME))
+                writer.append((observations[i, :, :, -1], _PADDING_OUTCOME))
+                continue
+            writer.append((observations[i, :, :, -1], outcomes[i]))
+            if step_types[i] == StepType.LAST:
+                for _ in range(self.n_step - 1):
+                    writer.append((_PADDING_FRAME, _PADDING_OUTCOME))
+                writer.end_episode(timeout_ms=FLUSH_TIMEOUT_MS)
+
+    def flush(self) -> None:
+        """Waits until every complete window is in the table."""
+        for writer in self._writers:
+            writer.flush(timeout_ms=FLUSH_TIMEOUT_MS)
+
+    def dataset(self) -> tf.data.Dataset:
+        """Endless batches of uniformly drawn `Window`s; waits while the table is empty."""
+        samples = reverb.TrajectoryDataset.from_table_signature(
+            server_address=f"localhost:{self.port}",
+            table=TABLE,
+            max_in_flight_samples_per_worker=2 * self._batch_size,
+            num_workers_per_iterator=1,
+        )
+        return (
+            samples.map(lambda s: Window(s.data[0], s.data[1], s.info.key, s.info.probability))
+            .batch(self._batch_size, drop_remainder=True)
+            .prefetch(self._prefetch_batches)
+        )
+
+    def save(self, directory: Path) -> None:
+        """Writes the table's content into `directory`, which must be on the same file system."""
+        self.flush()
+        shutil.move(self._client.checkpoint(), directory)
+
+    def close(self) -> None:
+        """Stops the server; datasets end."""
+        self._writers.clear()
+        self._server.stop()
+
+
+def _check_port_is_free(port: int) -> None:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("", port))
+        except OSError as e:
+            raise UserError(
+                f"port {port} of Replay.port cannot be used ({e.strerror}): "
+                "choose another or leave the binding out"
+            ) from e
+
+
+__all__: Sequence[str] = ("Ending", "Replay", "Window", "to_transition")

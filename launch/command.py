@@ -1,0 +1,61 @@
+"""In: a command's main function. Out: its exit status; what the commands share around `main`.
+
+A mistake of the user's ends a command with one line, `error: ...`, and exit status 2. `--help`
+shows the docstring of the command's module and its flags.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from absl import app, flags
+
+from agents.errors import UserError
+
+flags.disclaim_key_flags()  # a flag belongs to the command that calls the functions below
+
+
+def define_gin_flags() -> None:
+    """Defines --gin_file and --gin_bindings, each of which may be given several times."""
+    flags.DEFINE_multi_string(
+        "gin_file", [], "A gin file: a path, or the name of a shipped one. Later files win."
+    )
+    flags.DEFINE_multi_string(
+        "gin_bindings", [], "One line of gin, as in \"AtariEnvironment.game='pong'\"; wins over files."
+    )
+
+
+def run(main: Callable[[list[str]], None]) -> None:
+    """Parses the command line, calls `main` with what no flag took (the program's name), exits."""
+    if {"--help", "-help", "-h"} & set(sys.argv[1:]):
+        module = sys.modules[main.__module__]
+        options = flags.FLAGS.module_help(module).partition(":\n")[2]
+        print(f"{module.__doc__}\nOptions:\n{options}")
+        sys.exit(0)
+
+    def guarded(argv: list[str]) -> None:
+        try:
+            main(argv)
+        except UserError as error:
+            _fail(str(error).splitlines()[0])  # gin appends lines about its configurables
+        except KeyboardInterrupt:
+            sys.exit(130)
+
+    app.run(guarded, flags_parser=_parse)
+
+
+def _parse(argv: list[str]) -> list[str]:
+    try:
+        rest = flags.FLAGS(argv)
+    except flags.Error as error:
+        _fail(" ".join(str(error).split()))
+    if rest[1:]:
+        _fail(f"unexpected argument {rest[1]!r}: every option starts with --, see --help")
+    if flags.FLAGS["verbosity"].using_default_value:
+        flags.FLAGS.verbosity = -1  # warnings; absl would turn on the libraries' own chatter
+    return rest
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)
