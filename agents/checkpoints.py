@@ -92,11 +92,6 @@ class Checkpoints:
             )
         return None
 
-    def latest_agent_steps(self) -> int | None:
-        """The name of the newest checkpoint, whole or not; None if there is none."""
-        paths = self._paths()
-        return int(paths[-1].name) if paths else None
-
     def _paths(self) -> list[Path]:
         return sorted(path for path in self._directory.glob("[0-9]*") if path.is_dir())
 
@@ -112,19 +107,15 @@ def load_agent(path: Path, agent: tf.Module) -> None:
     status.assert_existing_objects_matched()
 
 
-def link_replay(path: Path, scratch_dir: Path) -> None:
-    """Lays the saved table where a Reverb server that uses `scratch_dir` will find it.
+def lay_replay(path: Path | None, scratch_dir: Path) -> None:
+    """Lays the saved table, or nothing, where a Reverb server that uses `scratch_dir` will look.
 
     Files are hard links, since Reverb deletes what it has superseded: all but the last name in
     alphabetical order, so this one must come before a date.
     """
-    clear(scratch_dir)
-    shutil.copytree(path / "replay", scratch_dir / "0", copy_function=os.link)
-
-
-def clear(scratch_dir: Path) -> None:
-    """Removes what an earlier Reverb server left."""
     shutil.rmtree(scratch_dir, ignore_errors=True)
+    if path:
+        shutil.copytree(path / "replay", scratch_dir / "0", copy_function=os.link)
 
 
 def _files(directory: Path) -> list[Path]:

@@ -7,125 +7,41 @@ may import modules of this package only, so a configuration that came from elsew
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import difflib
-import functools
 import importlib.resources
 import inspect
-import numbers
 import re
 import tokenize
-import types
-import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import gin
-from gin import config as gin_config
+from gin import config as gin_config  # its registry has no public access; setup.py pins gin to 0.5
 from gin import config_parser
 
+from agents import arguments
 from agents.errors import UserError
 
 _T = TypeVar("_T", bound=Callable)
 _Key = tuple[str, str, str]  # scope, complete selector, parameter: what gin binds a value to
 
 _SHIPPED = Path(str(importlib.resources.files("gin_configs"))).resolve()
-_WORDS = {int: "an int", float: "a float", str: "a str", bool: "a bool", type(None): "None"}
 _origins: dict[_Key, _Source] = {}  # where each binding in force was made
-
-
-# ---------------------------------------------------------------------------------------- arguments
 
 
 def configurable(function_or_class: _T) -> _T:
     """Lets gin bind the arguments of a function, or of a class's constructor, and checks them.
 
-    Arguments annotated with int, float, str, bool, None, a Literal or a union of these are checked
-    at each call, whoever passes them. An int serves as a float; a bool serves as neither.
-
-    Raises (at the call):
-      UserError: an argument has the wrong type, or such an argument has no value at all.
+    See `agents.arguments` for what is checked, at each call and whoever passes the value.
     """
     name = function_or_class.__name__
     if not inspect.isclass(function_or_class):
-        return gin.configurable(_checked(function_or_class, name))
-    if not hasattr(
-        function_or_class.__init__, "checks_arguments"
-    ):  # else inherited from one of ours
-        function_or_class.__init__ = _checked(function_or_class.__init__, name)
+        return gin.configurable(arguments.checked(function_or_class, name))
+    if not hasattr(function_or_class.__init__, "checks_arguments"):  # else inherited from ours
+        function_or_class.__init__ = arguments.checked(function_or_class.__init__, name)
     return gin.configurable(function_or_class)
-
-
-def _checked(function: Callable, name: str) -> Callable:
-    signature = inspect.signature(function)
-
-    @functools.wraps(function)
-    def checked(*args, **kwargs):
-        given = signature.bind_partial(*args, **kwargs).arguments
-        for argument, parameter in signature.parameters.items():
-            hint = _hints(function).get(argument)
-            if argument in given:
-                _check(f"{name}.{argument}", given[argument], hint)
-            elif _expected(hint) and parameter.default is parameter.empty:
-                raise UserError(f"{name}.{argument} has no value: bind it to {_expected(hint)}")
-        return function(*args, **kwargs)
-
-    # gin reads a signature without following __wrapped__, but copies and honours these two.
-    vars(checked).update(__signature__=signature, checks_arguments=True)
-    return checked
-
-
-@functools.cache
-def _hints(function: Callable) -> Mapping[str, Any]:
-    """The annotations that can be resolved; an inherited constructor may have others."""
-    unwrapped = inspect.unwrap(function)
-    hints = {}
-    for argument, annotation in unwrapped.__annotations__.items():
-        one = types.SimpleNamespace(__annotations__={argument: annotation})
-        with contextlib.suppress(NameError, AttributeError):
-            hints |= typing.get_type_hints(one, unwrapped.__globals__)
-    return hints
-
-
-def _members(hint: Any) -> tuple[Any, ...]:
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return typing.get_args(hint)
-    return (hint,)
-
-
-def _expected(hint: Any) -> str:
-    """What a hint allows, as "an int or None"; empty where it is not one to check."""
-    words = []
-    for member in _members(hint):
-        if typing.get_origin(member) is typing.Literal:
-            words += map(repr, typing.get_args(member))
-        elif member in _WORDS:
-            words.append(_WORDS[member])
-        else:
-            return ""
-    return " or ".join(words)
-
-
-def _fits(value: Any, member: Any) -> bool:
-    if typing.get_origin(member) is typing.Literal:
-        choices = typing.get_args(member)
-        return any(value == choice and type(value) is type(choice) for choice in choices)
-    if isinstance(value, bool):
-        return member is bool
-    return isinstance(value, {int: numbers.Integral, float: numbers.Real}.get(member, member))
-
-
-def _check(name: str, value: Any, hint: Any) -> None:
-    expected = _expected(hint)
-    if expected and not any(_fits(value, member) for member in _members(hint)):
-        is_whole = isinstance(value, float) and value.is_integer() and int in _members(hint)
-        remedy = f": write {int(value)}" if is_whole else ""
-        raise UserError(f"{name} must be {expected}, got {value!r}{remedy}")
-
-
-# ------------------------------------------------------------------------------------------ loading
 
 
 def load(gin_files: Sequence[str], bindings: Sequence[str] = ()) -> None:
@@ -186,9 +102,8 @@ def _find(name: str, included_from: _Source) -> Path:
     for candidate in [*beside, Path(name), _SHIPPED / name, _SHIPPED / f"{name}.gin"]:
         if candidate.is_file():
             return candidate.resolve()
-    shipped = sorted(path.name for path in _SHIPPED.glob("*.gin"))
-    wanted = f"{Path(name).name.removesuffix('.gin')}.gin"
-    remedy = _did_you_mean(wanted, shipped) or f"shipped are {', '.join(shipped)}"
+    shipped = sorted(path.stem for path in _SHIPPED.glob("*.gin"))
+    remedy = _did_you_mean(Path(name).stem, shipped) or f"shipped are {', '.join(shipped)}"
     raise UserError(f"{included_from}there is no gin file {name!r}, here or shipped: {remedy}")
 
 
@@ -220,9 +135,10 @@ def _statements(text: str, source: _Source) -> Iterator[tuple[Any, _Source]]:
         problem, (line, _) = error.args
     except (UserError, ValueError) as error:
         problem = str(error)
-    unquoted = re.search(r"Failed to parse token '(\w+)'", problem)
-    if unquoted:
-        problem = f"text needs quotes, as in '{unquoted[1]}'"
+    if found := re.search(r"Failed to parse token '(\w+)'", problem):
+        is_constant = found[1].capitalize() in ("True", "False", "None")
+        remedy = found[1].capitalize() if is_constant else repr(found[1])
+        problem = f"{found[1]} is not a value, did you mean {remedy}?"
     lines = text.splitlines()
     content = lines[min(line, len(lines)) - 1].strip()  # a bracket never closed: one line further
     at = dataclasses.replace(source, line=line)
@@ -255,10 +171,11 @@ def _key(statement: config_parser.BindingStatement, at: _Source) -> _Key:
         found = _lookup(name)
     except UserError as error:
         raise UserError(f"{at}{error}") from None
-    parameters = inspect.signature(_construction(found)).parameters
-    takes_any = any(known.kind is known.VAR_KEYWORD for known in parameters.values())
-    if argument not in parameters and not takes_any:
-        remedy = _did_you_mean(argument, parameters) or f"it has {', '.join(parameters)}"
+    parameters = list(inspect.signature(_construction(found)).parameters.values())
+    parameters = parameters[inspect.isclass(found.wrapped) :]  # without self
+    known = [parameter.name for parameter in parameters]
+    if argument not in known and not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        remedy = _did_you_mean(argument, known) or f"it has {', '.join(known)}"
         raise UserError(f"{at}unknown parameter {argument!r} of {_name(found)}: {remedy}")
     return scope, found.selector, argument
 
@@ -295,22 +212,20 @@ def _did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def _check_values() -> None:
-    """Checks the bound values now, so that none fails hours later; references when they are made."""
+    """Checks bound values at once, so that none fails hours later; references only when made."""
     for key, value in _bound():
         construction = _construction(gin_config._REGISTRY[key[1]])
         if hasattr(construction, "checks_arguments") and not _is_reference(value):
             try:
-                _check(_binding(key), value, _hints(construction).get(key[2]))
+                hint = arguments.hints(construction).get(key[2])
+                arguments.check(_binding_name(key), value, hint)
             except UserError as error:
                 raise UserError(f"{_origins[key]}{error}") from None
 
 
-# ----------------------------------------------------------------------------------------- questions
-
-
 def bindings() -> dict[str, str]:
     """All bindings in force, by name: {"AtariEnvironment.game": "'pong'"}, macros resolved."""
-    return dict(sorted((_binding(key), repr(value)) for key, value in _bound()))
+    return dict(sorted((_binding_name(key), repr(value)) for key, value in _bound()))
 
 
 def differences(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
@@ -332,7 +247,7 @@ def check_used() -> None:
     """
     used = set(_used())
     unused = [
-        _binding(key) + (f" ({str(at)[:-2]})" if at.files else "")
+        _binding_name(key) + (f" ({str(at)[:-2]})" if at.files else "")
         for key, at in _origins.items()
         if key not in used and not at.is_shipped
     ]
@@ -342,17 +257,17 @@ def check_used() -> None:
 
 def _used() -> Iterator[_Key]:
     """The bindings that gin handed out; in a nested scope the innermost binding wins."""
-    for (scope, selector), arguments in gin_config._OPERATIVE_CONFIG.items():
+    for (scope, selector), values in gin_config._OPERATIVE_CONFIG.items():
         scopes = scope.split("/") if scope else []
         enclosing = ["/".join(scopes[:depth]) for depth in range(len(scopes), -1, -1)]
-        for argument in arguments:
+        for argument in values:
             keys = [(outer, selector, argument) for outer in enclosing]
             yield from [key for key in keys if key in _origins][:1]
 
 
 def _bound() -> Iterator[tuple[_Key, Any]]:
-    for (scope, selector), arguments in gin_config._CONFIG.items():
-        for argument, value in arguments.items():
+    for (scope, selector), values in gin_config._CONFIG.items():
+        for argument, value in values.items():
             if selector != "gin.macro":
                 key = scope, selector, argument
                 yield key, _resolved(value, key)
@@ -372,7 +287,7 @@ def _resolved(value: Any, key: _Key, within: tuple[str, ...] = ()) -> Any:
     if name in within or name not in macros:
         problem = "is defined by itself" if name in within else "is not defined"
         remedy = _did_you_mean(name, macros - {name}) or f"add a line {name} = ..."
-        raise UserError(f"{_origins[key]}%{name}, for {_binding(key)}, {problem}: {remedy}")
+        raise UserError(f"{_origins[key]}%{name}, for {_binding_name(key)}, {problem}: {remedy}")
     return _resolved(gin_config._CONFIG[name, "gin.macro"]["value"], key, (*within, name))
 
 
@@ -380,7 +295,7 @@ def _is_reference(value: Any) -> bool:
     return isinstance(value, gin_config.ConfigurableReference)
 
 
-def _binding(key: _Key) -> str:
+def _binding_name(key: _Key) -> str:
     scope, selector, argument = key
     if selector == "gin.macro":
         return scope

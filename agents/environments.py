@@ -167,7 +167,8 @@ class AtariEnvironment(PyEnvironment):
 
         `game_over` bool: the game ended or was truncated in this step; True in one step per game.
         `score` int64: raw score of the game so far, at its end the final one.
-        `episode_frames` int32: frames of the game so far, those of its no-op start included.
+        `episode_frames` int32: frames of the game so far, those of its start included: no-ops,
+        FIRE and, in some games, the presses by which ALE itself leaves the title screen.
         `lives` int32: lives left.
         """
         return {

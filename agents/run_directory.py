@@ -19,13 +19,16 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import gin
+
+from agents.configuration import bindings, differences
 from agents.errors import UserError
 
 _PACKAGES = ("atari-dqn", "tensorflow", "tf-agents", "dm-reverb", "ale-py", "gymnasium", "numpy")
 
 
 class RunDirectory:
-    """A directory that this process owns until it closes it."""
+    """A directory that this process owns; a context manager."""
 
     def __init__(self, path: Path):
         """Makes and locks it.
@@ -52,17 +55,41 @@ class RunDirectory:
     def __truediv__(self, name: str) -> Path:
         return self.path / name
 
-    def write_json(self, name: str, content: Any) -> None:
-        """Writes a file whole or not at all."""
-        self.write_text(name, json.dumps(content, indent=1) + "\n")
+    def check_same_configuration(self) -> None:
+        """Refuses to mix two configurations in one directory; a run may only be made longer.
 
-    def write_text(self, name: str, text: str) -> None:
-        """Writes a file whole or not at all."""
+        Raises:
+          UserError: the run that is here has other bindings; the message shows which.
+        """
+        path = self.path / "config.json"
+        if not path.exists():
+            return
+        here, now = json.loads(path.read_text()), bindings()
+        for either in (here, now):
+            either.pop("Training.agent_steps", None)
+        if differing := differences(here, now):
+            raise UserError(
+                f"{self.path} holds a run of another configuration ({'; '.join(differing)}): "
+                "take these back or choose another --run_dir"
+            )
+
+    def write_configuration(self) -> None:
+        """Writes the configuration in force and, in a new directory, what else a rerun needs."""
+        self._write("config.gin", gin.config_str())
+        self._write("operative_config.gin", gin.operative_config_str())
+        self._write("config.json", json.dumps(bindings(), indent=1))
+        if not (self.path / "run.json").exists():
+            self._write("run.json", json.dumps(environment_facts(), indent=1))
+
+    def _write(self, name: str, text: str) -> None:
         aside = self.path / (name + ".partial")
-        aside.write_text(text)
+        aside.write_text(text + "\n")
         aside.replace(self.path / name)
 
-    def close(self) -> None:
+    def __enter__(self) -> "RunDirectory":
+        return self
+
+    def __exit__(self, *exc_info: Any) -> None:
         """Lets another process have it."""
         self._lock.close()
 

@@ -12,6 +12,8 @@ import csv
 import io
 import json
 import os
+import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,12 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-EPISODE_COLUMNS = (
+from agents.collection import Episode
+from agents.evaluation import Evaluation
+
+RECENT_EPISODES = 100
+_FILM_FRAMES_PER_SECOND = 15
+_EPISODE_COLUMNS = (
     "agent_steps",
     "frames",
     "environment",
@@ -28,15 +35,28 @@ EPISODE_COLUMNS = (
     "clipped_return",
     "episode_frames",
     "episode_agent_steps",
-)
-_FILM_FRAMES_PER_SECOND = 15
+)  # the fields of Episode after the first two
 
 
 class RunLog:
     """Writes the record of the run in `run_dir`."""
 
-    def __init__(self, run_dir: Path, resumed_agent_steps: int = 0):
-        """Opens the files; drops what they hold beyond `resumed_agent_steps`."""
+    def __init__(self, run_dir: Path, frameskip: int, state: Mapping[str, Any] | None = None):
+        """Opens the files.
+
+        Args:
+          run_dir: where they are.
+          frameskip: frames per agent step.
+          state: a `state()` to go on from. What the files hold beyond it is dropped; without it,
+            all they hold.
+        """
+        self._frameskip = frameskip
+        resumed_agent_steps = state["agent_steps"] if state else -1
+        recent = state["recent_episodes"] if state else []
+        self._recent = deque((Episode(*episode) for episode in recent), maxlen=RECENT_EPISODES)
+        updates = state["updates"] if state else 0
+        self._interval_start = (time.perf_counter(), max(0, resumed_agent_steps), updates)
+
         events = run_dir / "events"
         episodes = run_dir / "episodes.csv"
         evaluations = run_dir / "evaluations.jsonl"
@@ -45,44 +65,80 @@ class RunLog:
         _cut_lines(episodes, lambda line: int(line.split(",")[0]) <= resumed_agent_steps, header=1)
         _cut_lines(evaluations, lambda line: json.loads(line)["agent_steps"] <= resumed_agent_steps)
         self._writer = tf.summary.create_file_writer(str(events))
-        is_new = not episodes.exists()
         self._episodes_file = episodes.open("a", newline="", buffering=1)
-        self._episodes = csv.writer(self._episodes_file, lineterminator="\n")
-        if is_new:
-            self._episodes.writerow(EPISODE_COLUMNS)
         self._evaluations_file = evaluations.open("a", buffering=1)
+        self._episodes = csv.writer(self._episodes_file, lineterminator="\n")
+        if self._episodes_file.tell() == 0:
+            self._episodes.writerow(_EPISODE_COLUMNS)
 
-    def scalars(self, agent_steps: int, values: Mapping[str, float]) -> None:
-        """Shows each value in TensorBoard under its tag."""
+    @property
+    def recent_score(self) -> float | None:
+        """Mean raw score of the last `RECENT_EPISODES` games."""
+        return float(np.mean([e.score for e in self._recent])) if self._recent else None
+
+    def state(self, agent_steps: int, updates: int) -> dict[str, Any]:
+        """What a resumed run needs to go on from here, as JSON."""
+        return {
+            "agent_steps": agent_steps,
+            "updates": updates,
+            "recent_episodes": list(self._recent),
+        }
+
+    def configuration(self, agent_steps: int, gin_text: str) -> None:
+        """Shows the configuration."""
         with self._writer.as_default(agent_steps):
-            for tag, value in values.items():
-                tf.summary.scalar(tag, value)
+            tf.summary.text("configuration", gin_text)
 
-    def text(self, agent_steps: int, tag: str, markdown: str) -> None:
-        """Shows a text in TensorBoard."""
-        with self._writer.as_default(agent_steps):
-            tf.summary.text(tag, markdown)
+    def episode(self, agent_steps: int, episode: Episode) -> None:
+        """Adds a finished game."""
+        self._recent.append(episode)
+        self._episodes.writerow((agent_steps, agent_steps * self._frameskip, *episode))
 
-    def film(self, agent_steps: int, tag: str, frames: np.ndarray) -> None:
-        """Shows uint8 [T, H, W] frames as a moving picture in TensorBoard."""
-        height, width = frames.shape[1:]
-        gif = io.BytesIO()
-        first, *rest = (Image.fromarray(frame) for frame in frames)
-        duration_ms = 1000 // _FILM_FRAMES_PER_SECOND
-        first.save(gif, "GIF", save_all=True, append_images=rest, duration=duration_ms, loop=0)
-        metadata = tf.compat.v1.SummaryMetadata(
-            plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="images")
-        )
-        with self._writer.as_default(agent_steps):
-            encoded = tf.constant([str(width).encode(), str(height).encode(), gif.getvalue()])
-            tf.summary.write(tag, encoded, metadata=metadata)
+    def interval(
+        self,
+        agent_steps: int,
+        updates: int,
+        learning: Mapping[str, float],
+        seconds: Mapping[str, float],
+    ) -> None:
+        """Shows what happened since the last call.
 
-    def episode(self, row: Mapping[str, Any]) -> None:
-        """Appends a finished game; the keys are `EPISODE_COLUMNS`."""
-        self._episodes.writerow([row[column] for column in EPISODE_COLUMNS])
+        Args:
+          agent_steps: since the run's start.
+          updates: since the run's start.
+          learning: values under "3_learning/", by name.
+          seconds: spent per stage.
+        """
+        now = time.perf_counter()
+        then, steps_then, updates_then = self._interval_start
+        self._interval_start = (now, agent_steps, updates)
+        steps_per_second = (agent_steps - steps_then) / (now - then)
+        values = {f"3_learning/{name}": value for name, value in learning.items()} | {
+            "3_learning/updates": updates,
+            "4_speed/agent_steps_per_second": steps_per_second,
+            "4_speed/frames_per_second": steps_per_second * self._frameskip,
+            "4_speed/updates_per_second": (updates - updates_then) / (now - then),
+            "4_speed/frames": agent_steps * self._frameskip,
+        }
+        if self._recent:
+            values |= {
+                "1_score/mean_of_100_games": float(np.mean([e.score for e in self._recent])),
+                "1_score/clipped_return": float(np.mean([e.clipped_return for e in self._recent])),
+                "1_score/game_frames": float(np.mean([e.frames for e in self._recent])),
+            }
+        values |= {f"5_seconds/{stage}": spent for stage, spent in seconds.items()}
+        self._scalars(agent_steps, values)
 
-    def evaluation(self, line: Mapping[str, Any]) -> None:
-        """Appends an evaluation; "agent_steps" must be among the keys."""
+    def evaluation(self, agent_steps: int, evaluation: Evaluation) -> None:
+        """Adds an evaluation with its film."""
+        statistics = evaluation.statistics()
+        self._scalars(agent_steps, {f"2_evaluation/{name}": x for name, x in statistics.items()})
+        self._film(agent_steps, "2_evaluation/game", evaluation.film)
+        line = {"agent_steps": agent_steps, "frames": agent_steps * self._frameskip, **statistics}
+        line |= {
+            "scores": evaluation.scores.tolist(),
+            "episode_frames": evaluation.frames.tolist(),
+        }
         self._evaluations_file.write(json.dumps(line) + "\n")
 
     def flush(self) -> None:
@@ -98,6 +154,25 @@ class RunLog:
         self._writer.close()
         self._episodes_file.close()
         self._evaluations_file.close()
+
+    def _scalars(self, agent_steps: int, values: Mapping[str, float]) -> None:
+        with self._writer.as_default(agent_steps):
+            for tag, value in values.items():
+                tf.summary.scalar(tag, value)
+
+    def _film(self, agent_steps: int, tag: str, frames: np.ndarray) -> None:
+        """Shows uint8 [T, H, W] frames as a moving GIF, which TensorBoard takes for an image."""
+        height, width = frames.shape[1:]
+        gif = io.BytesIO()
+        first, *rest = (Image.fromarray(frame) for frame in frames)
+        duration_ms = 1000 // _FILM_FRAMES_PER_SECOND
+        first.save(gif, "GIF", save_all=True, append_images=rest, duration=duration_ms, loop=0)
+        metadata = tf.compat.v1.SummaryMetadata(
+            plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="images")
+        )
+        with self._writer.as_default(agent_steps):
+            encoded = tf.constant([str(width).encode(), str(height).encode(), gif.getvalue()])
+            tf.summary.write(tag, encoded, metadata=metadata)
 
 
 def _cut_lines(path: Path, keeps: Callable[[str], bool], header: int = 0) -> None:

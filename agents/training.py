@@ -4,14 +4,10 @@ One loop, one process: the driver steps all environments, the learner does the u
 due, and at set numbers of agent steps the run is logged, evaluated and saved.
 """
 
-import collections
 import fractions
-import json
-import signal
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import gin
 import numpy as np
@@ -20,26 +16,27 @@ import tensorflow as tf
 from agents import checkpoints, configuration
 from agents.algorithms.dqn import DQN
 from agents.checkpoints import Checkpoints
-from agents.collection import EpsilonGreedy, Episode, LinearEpsilon, StageSeconds, VectorDriver
+from agents.collection import EpsilonGreedy, LinearEpsilon, StageSeconds, VectorDriver
 from agents.configuration import configurable
 from agents.environments import AtariEnvironment, rom_name
 from agents.errors import UserError
 from agents.evaluation import Evaluator
 from agents.learner import Learner, NonFiniteLossError
 from agents.replay import Replay
-from agents.run_directory import RunDirectory, environment_facts
+from agents.run_directory import RunDirectory
+from agents.stop_signal import StopSignal
 from agents.summaries import RunLog
-
-RECENT_EPISODES = 100
 
 
 class Reporter(Protocol):
-    """Who watches a training; all counts as in `Training`."""
+    """Who watches a training."""
 
     def start(self, summary: Mapping[str, str], agent_steps: int, total_agent_steps: int) -> None:
         """What will run, before it runs."""
 
-    def progress(self, agent_steps: int, values: Mapping[str, float]) -> None:
+    def progress(
+        self, agent_steps: int, *, frames: int, epsilon: float, recent_score: float | None
+    ) -> None:
         """Where the run stands, many times a second."""
 
     def message(self, text: str) -> None:
@@ -52,7 +49,7 @@ class Training:
 
     def __init__(
         self,
-        run_dir: str | Path,
+        run_dir: RunDirectory,
         reporter: Reporter,
         *,
         agent: Callable[[int], DQN],
@@ -67,7 +64,7 @@ class Training:
         """Makes all parts and restores them from the run directory's last checkpoint, if any.
 
         Args:
-          run_dir: holds everything the run leaves behind.
+          run_dir: holds what the run leaves behind, and the run to go on with, if any.
           reporter: is told what happens.
           agent: `agent(num_actions)` makes the agent.
           agent_steps: length of the run.
@@ -102,19 +99,21 @@ class Training:
         self._reporter = reporter
         self._total_agent_steps = agent_steps
         self._learning_starts_agent_steps = learning_starts_agent_steps
-        self._updates_per_agent_step = fractions.Fraction(updates_per_agent_step).limit_denominator(
-            1_000_000
-        )
+        self._updates_per_agent_step = fractions.Fraction(
+            updates_per_agent_step
+        ).limit_denominator(10_000)
         self._log_period = log_period_agent_steps
         self._evaluation_period = evaluation_period_agent_steps
         self._checkpoint_period = checkpoint_period_agent_steps
+        for gpu in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(gpu, True)
 
-        self._run_dir = RunDirectory(Path(run_dir))
+        self._run_dir = run_dir
+        self._run_dir.check_same_configuration()
         self._checkpoints = Checkpoints(self._run_dir / "checkpoints")
-        self._check_same_configuration()
-        restored = self._checkpoints.latest()
-        state = checkpoints.load_state(restored) if restored else None
-        self.agent_steps: int = state["agent_steps"] if state else 0
+        checkpoint = self._checkpoints.latest()
+        state = checkpoints.load_state(checkpoint) if checkpoint else None
+        self.agent_steps: int = state["log"]["agent_steps"] if state else 0
 
         tf.keras.utils.set_random_seed(seed)
         self._rng = np.random.default_rng(seed)
@@ -124,29 +123,18 @@ class Training:
         self._epsilon = LinearEpsilon()
         self._evaluator = Evaluator(self._agent)
         self._seconds = StageSeconds()
-        self._recent: collections.deque[Episode] = collections.deque(maxlen=RECENT_EPISODES)
-        self._episodes = 0
         scratch_dir = self._run_dir / "checkpoints" / ".reverb"
-        if restored:
-            checkpoints.link_replay(restored, scratch_dir)
-        else:
-            checkpoints.clear(scratch_dir)
+        checkpoints.lay_replay(checkpoint, scratch_dir)
         self._replay = Replay(self._env.batch_size, self._agent.n_step, scratch_dir)
         self._learner = Learner(self._agent, self._replay.dataset())
-        if restored and state:
-            checkpoints.load_agent(restored, self._agent)
+        if checkpoint and state:
+            checkpoints.load_agent(checkpoint, self._agent)
             self._rng.bit_generator.state = state["rng"]
-            self._recent.extend(Episode(*episode) for episode in state["recent_episodes"])
-            self._episodes = state["episodes"]
-            reporter.message(f"resumed at {self.agent_steps:,} agent steps from {restored}")
+            reporter.message(f"resumed at {self.agent_steps:,} agent steps from {checkpoint}")
         configuration.check_used()
-        self._write_configuration()
-        self._log = RunLog(self._run_dir.path, self.agent_steps)
-        self._log.text(
-            self.agent_steps,
-            "configuration",
-            gin.markdown(gin.operative_config_str()),
-        )
+        self._run_dir.write_configuration()
+        self._log = RunLog(self._run_dir.path, self._env.frameskip, state["log"] if state else None)
+        self._log.configuration(self.agent_steps, gin.markdown(gin.operative_config_str()))
 
     def run(self) -> bool:
         """Trains until the last agent step or the first SIGINT or SIGTERM, and saves.
@@ -159,61 +147,53 @@ class Training:
         """
         self._reporter.start(self._summary(), self.agent_steps, self._total_agent_steps)
         try:
-            with _StopSignal() as stop:
+            with StopSignal(lambda: self._reporter.message("stopping: saving")) as stop:
                 self._loop(stop)
         except NonFiniteLossError as e:
             latest = self._checkpoints.latest()
-            raise UserError(
-                f"{e}: lower the learning rate or clip the gradient; "
-                + (f"the last checkpoint is {latest}" if latest else "there is no checkpoint yet")
-            ) from e
+            kept = f"the last checkpoint is {latest}" if latest else "there is no checkpoint yet"
+            raise UserError(f"{e}: lower the learning rate or clip the gradient; {kept}") from e
         finally:
             self._log.close()
             self._replay.close()
-            self._run_dir.close()
         return self.agent_steps >= self._total_agent_steps
 
-    def _loop(self, stop: "_StopSignal") -> None:
-        driver = VectorDriver(
-            self._env, EpsilonGreedy(self._agent), self._replay, self._rng, self._seconds
-        )
+    def _loop(self, stop: StopSignal) -> None:
+        policy = EpsilonGreedy(self._agent)
+        driver = VectorDriver(self._env, policy, self._replay, self._rng, self._seconds)
+        learning: dict[str, float] = {}
         if self.agent_steps == 0:
             self._evaluate()
-        means: dict[str, float] = {}
-        logged_at, logged_steps, logged_updates = (
-            time.perf_counter(),
-            self.agent_steps,
-            self._learner.updates,
-        )
-        while self.agent_steps < self._total_agent_steps and not stop.requested:
+        saved_agent_steps = self.agent_steps
+        while self.agent_steps < self._total_agent_steps and not stop.is_requested:
             before = self.agent_steps
-            steps, episodes = driver.run(self._epsilon(before))
-            self.agent_steps += steps
+            new_agent_steps, episodes = driver.run(self._epsilon(before))
+            self.agent_steps += new_agent_steps
             for episode in episodes:
-                self._record(episode)
-            due = self._updates_due() - self._learner.updates
-            if due > 0:
-                means = self._learn(due)
+                self._log.episode(self.agent_steps, episode)
+            if updates := self._updates_due() - self._learner.updates:
+                learning = self._learn(updates)
             if _crosses(before, self.agent_steps, self._log_period):
-                now = time.perf_counter()
-                self._log_scalars(
-                    means,
-                    steps_per_second=(self.agent_steps - logged_steps) / (now - logged_at),
-                    updates_per_second=(self._learner.updates - logged_updates)
-                    / (now - logged_at),
-                )
-                logged_at, logged_steps = now, self.agent_steps
-                logged_updates = self._learner.updates
+                learning["epsilon"] = self._epsilon(self.agent_steps)
+                learning["replay_transitions"] = len(self._replay)
+                seconds = self._seconds.take()
+                self._log.interval(self.agent_steps, self._learner.updates, learning, seconds)
             if _crosses(before, self.agent_steps, self._evaluation_period):
                 self._evaluate()
             if _crosses(before, self.agent_steps, self._checkpoint_period):
                 self._save()
-            self._report()
-        if self._checkpoints.latest_agent_steps() != self.agent_steps:
+                saved_agent_steps = self.agent_steps
+            self._reporter.progress(
+                self.agent_steps,
+                frames=self.agent_steps * self._env.frameskip,
+                epsilon=self._epsilon(self.agent_steps),
+                recent_score=self._log.recent_score,
+            )
+        if self.agent_steps != saved_agent_steps:
             self._save()
 
     def _updates_due(self) -> int:
-        """Updates that this many agent steps call for, from the run's start."""
+        """Updates that the agent steps so far call for, from the run's start."""
         learning_steps = max(0, self.agent_steps - self._learning_starts_agent_steps)
         return int(learning_steps * self._updates_per_agent_step)
 
@@ -222,73 +202,15 @@ class Training:
         means = self._learner.run(updates)
         sampling = means.pop("sampling_seconds") * updates
         self._seconds.add("learning", start + sampling)
-        self._seconds["sampling"] = self._seconds.get("sampling", 0.0) + sampling
+        self._seconds.add("sampling", time.perf_counter() - sampling)
         return means
-
-    def _record(self, episode: Episode) -> None:
-        self._episodes += 1
-        self._recent.append(episode)
-        self._log.episode(
-            {
-                "agent_steps": self.agent_steps,
-                "frames": self._frames(),
-                "environment": episode.environment,
-                "score": episode.score,
-                "clipped_return": episode.clipped_return,
-                "episode_frames": episode.frames,
-                "episode_agent_steps": episode.agent_steps,
-            }
-        )
-
-    def _frames(self) -> int:
-        return self.agent_steps * self._env.frameskip
-
-    def _log_scalars(
-        self, means: Mapping[str, float], steps_per_second: float, updates_per_second: float
-    ) -> None:
-        values: dict[str, float] = {}
-        if self._recent:
-            scores = [episode.score for episode in self._recent]
-            values |= {
-                "1_score/training_mean_of_100_games": float(np.mean(scores)),
-                "1_score/clipped_return": float(
-                    np.mean([episode.clipped_return for episode in self._recent])
-                ),
-                "1_score/game_length_frames": float(
-                    np.mean([episode.frames for episode in self._recent])
-                ),
-            }
-        values |= {f"3_learning/{name}": value for name, value in means.items()}
-        values |= {
-            "3_learning/epsilon": self._epsilon(self.agent_steps),
-            "3_learning/updates": self._learner.updates,
-            "3_learning/replay_transitions": len(self._replay),
-            "4_speed/agent_steps_per_second": steps_per_second,
-            "4_speed/frames_per_second": steps_per_second * self._env.frameskip,
-            "4_speed/updates_per_second": updates_per_second,
-            "4_speed/frames": self._frames(),
-        }
-        values |= {f"5_seconds/{stage}": spent for stage, spent in self._seconds.take().items()}
-        self._log.scalars(self.agent_steps, values)
 
     def _evaluate(self) -> None:
         start = time.perf_counter()
-        self._reporter.message("evaluating")
+        self._reporter.message(f"evaluating at {self.agent_steps:,} agent steps")
         evaluation = self._evaluator.run()
+        self._log.evaluation(self.agent_steps, evaluation)
         statistics = evaluation.statistics()
-        self._log.scalars(
-            self.agent_steps, {f"2_evaluation/{name}": x for name, x in statistics.items()}
-        )
-        self._log.film(self.agent_steps, "2_evaluation/game", evaluation.film)
-        self._log.evaluation(
-            {
-                "agent_steps": self.agent_steps,
-                "frames": self._frames(),
-                **statistics,
-                "scores": evaluation.scores.tolist(),
-                "episode_frames": evaluation.frames.tolist(),
-            }
-        )
         self._reporter.message(
             f"evaluation at {self.agent_steps:,} agent steps: mean {statistics['mean']:.1f}, "
             f"median {statistics['median']:.1f}, sd {statistics['sd']:.1f} "
@@ -299,34 +221,18 @@ class Training:
     def _save(self) -> None:
         start = time.perf_counter()
         self._log.flush()
-        self._replay.flush()
         path = self._checkpoints.save(
             self.agent_steps,
             self._agent,
             self._replay.save,
             {
-                "agent_steps": self.agent_steps,
-                "frames": self._frames(),
-                "updates": self._learner.updates,
+                "log": self._log.state(self.agent_steps, self._learner.updates),
                 "epsilon": self._epsilon(self.agent_steps),
-                "episodes": self._episodes,
-                "replay_transitions": len(self._replay),
-                "recent_episodes": list(self._recent),
                 "rng": self._rng.bit_generator.state,
             },
         )
         self._seconds.add("saving", start)
         self._reporter.message(f"saved {path} in {time.perf_counter() - start:.1f} s")
-
-    def _report(self) -> None:
-        values: dict[str, float] = {
-            "frames": self._frames(),
-            "epsilon": self._epsilon(self.agent_steps),
-            "updates": self._learner.updates,
-        }
-        if self._recent:
-            values["recent_score"] = float(np.mean([episode.score for episode in self._recent]))
-        self._reporter.progress(self.agent_steps, values)
 
     def _summary(self) -> dict[str, str]:
         gpus = tf.config.list_physical_devices("GPU")
@@ -340,52 +246,6 @@ class Training:
             "device": f"{len(gpus)} GPU" if gpus else "CPU",
             "run directory": str(self._run_dir.path),
         }
-
-    def _check_same_configuration(self) -> None:
-        path = self._run_dir / "config.json"
-        if not path.exists():
-            return
-        old, new = json.loads(path.read_text()), configuration.bindings()
-        for bindings in (old, new):
-            bindings.pop("Training.agent_steps", None)  # a run may be made longer
-        differences = configuration.differences(old, new)
-        if differences:
-            raise UserError(
-                f"{self._run_dir.path} holds a run of another configuration "
-                f"({'; '.join(differences)}): choose another --run_dir"
-            )
-
-    def _write_configuration(self) -> None:
-        self._run_dir.write_text("config.gin", gin.config_str())
-        self._run_dir.write_text("operative_config.gin", gin.operative_config_str())
-        self._run_dir.write_json("config.json", configuration.bindings())
-        if not (self._run_dir / "run.json").exists():
-            self._run_dir.write_json("run.json", environment_facts())
-
-
-class _StopSignal:
-    """The first SIGINT or SIGTERM asks to stop; the next one acts as if this were not here."""
-
-    def __init__(self):
-        self.requested = False
-
-    def __enter__(self) -> "_StopSignal":
-        self._previous = {
-            number: signal.signal(number, self._handle)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
-        return self
-
-    def __exit__(self, *exc_info: Any) -> None:
-        self._restore()
-
-    def _handle(self, number: int, frame: Any) -> None:
-        self.requested = True
-        self._restore()
-
-    def _restore(self) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
 
 
 def _crosses(before: int, after: int, period: int) -> bool:

@@ -21,7 +21,9 @@ def define_gin_flags() -> None:
         "gin_file", [], "A gin file: a path, or the name of a shipped one. Later files win."
     )
     flags.DEFINE_multi_string(
-        "gin_bindings", [], "One line of gin, as in \"AtariEnvironment.game='pong'\"; wins over files."
+        "gin_bindings",
+        [],
+        "One line of gin, as in \"AtariEnvironment.game='pong'\"; wins over files.",
     )
 
 

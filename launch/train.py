@@ -2,11 +2,12 @@
 
     python launch/train.py --gin_file=space_invaders.gin
     python launch/train.py --gin_file=breakout.gin --gin_bindings="Training.agent_steps=1_000_000"
-    python launch/train.py --gin_file=pong.gin --run_dir=runs/pong_1      # goes on if it is there
+    python launch/train.py --run_dir=runs/space_invaders_DQN_1           # goes on with it
 
 Ctrl-C once saves and stops; twice stops at once.
 """
 
+import contextlib
 from pathlib import Path
 
 from absl import flags
@@ -18,27 +19,40 @@ command.define_gin_flags()
 flags.DEFINE_string(
     "run_dir", None, "Holds everything the run leaves; default: a new one below runs/."
 )
+flags.DEFINE_bool(
+    "resume", None, "--resume: fail unless there is a run to go on with; --noresume: if there is."
+)
 
 
 def main(argv: list[str]) -> None:
-    from agents import configuration, training
+    del argv
+    from agents import configuration, run_directory, training
     from agents.errors import UserError
-    from agents.reporting.console import Console
-    from agents.run_directory import next_run_directory
+    from agents.reporting.console import Console, native_stderr_to
 
-    if not FLAGS.gin_file:
-        raise UserError("name a game: --gin_file=space_invaders.gin")
-    configuration.load(FLAGS.gin_file, FLAGS.gin_bindings)
-    run_dir = FLAGS.run_dir or next_run_directory(Path("runs"), training.run_name())
-    with Console() as console:
-        run = training.Training(run_dir, console)
-        is_complete = run.run()
+    run_dir = Path(FLAGS.run_dir) if FLAGS.run_dir else None
+    has_checkpoint = bool(run_dir and any(run_dir.glob("checkpoints/[0-9]*")))
+    if FLAGS.resume is True and not has_checkpoint:
+        raise UserError(f"nothing to resume: {run_dir or '--run_dir'} has no checkpoint")
+    if FLAGS.resume is False and has_checkpoint:
+        raise UserError(f"{run_dir} holds a run already: choose another --run_dir")
+    gin_files = FLAGS.gin_file
+    if not gin_files and run_dir and (run_dir / "config.gin").exists():
+        gin_files = [str(run_dir / "config.gin")]
+    if not gin_files:
+        raise UserError("no game given: name one, as in --gin_file=space_invaders.gin")
+    configuration.load(gin_files, FLAGS.gin_bindings)
+    run_dir = run_dir or run_directory.next_run_directory(Path("runs"), training.run_name())
+
+    with contextlib.ExitStack() as stack:
+        console = stack.enter_context(Console())
+        owned = stack.enter_context(run_directory.RunDirectory(run_dir))
+        stack.enter_context(native_stderr_to(owned / "native.log"))
+        is_complete = training.Training(owned, console).run()
     if is_complete:
-        print(f"done: {run_dir}")
+        print(f"done; to export: python launch/export.py --run_dir={run_dir}")
     else:
-        flags_ = [f"--gin_file={name}" for name in FLAGS.gin_file]
-        flags_ += [f"--gin_bindings={binding!r}" for binding in FLAGS.gin_bindings]
-        print(f"stopped; to go on: python launch/train.py {' '.join(flags_)} --run_dir={run_dir}")
+        print(f"stopped; to go on: python launch/train.py --run_dir={run_dir}")
 
 
 def cli() -> None:

@@ -1,43 +1,42 @@
 """The console: what a training reports goes in; a table, a progress bar and lines come out.
 
-Without a terminal (a log file, a pipe) the bar becomes one line every few seconds.
+Without a terminal (a log file, a pipe) the bar becomes one line every half minute.
 """
 
+import contextlib
+import os
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console as RichConsole
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-_SECONDS_BETWEEN_LINES = 30.0
+_SECONDS_PER_LINE = 30.0
+_SECONDS_OF_SPEED = 10.0  # the speed shown is the mean since the last full stretch of this length
 
 
 class Console:
     """Shows a training; a context manager."""
 
     def __init__(self):
-        self._console = RichConsole(highlight=False)
+        self._console = RichConsole(highlight=False, soft_wrap=True)
         self._progress = Progress(
+            BarColumn(bar_width=20),
+            TextColumn("{task.percentage:>3.0f}%"),
             TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[status]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
             console=self._console,
+            refresh_per_second=4,
             disable=not self._console.is_terminal,
         )
-        self._line_due = 0.0
-        self._speed_from: tuple[float, int] = (0.0, 0)
+        self._bar = self._progress.add_task("")
+        self._total_agent_steps = 0
+        self._speed = 0.0
+        self._stretch = (0.0, 0)  # its start: time and agent steps
+        self._line_at = 0.0
 
     def __enter__(self) -> "Console":
         return self
@@ -51,30 +50,57 @@ class Console:
         for name, value in summary.items():
             table.add_row(name, value)
         self._console.print(table)
-        self._task = self._progress.add_task(
-            "agent steps", completed=agent_steps, total=total_agent_steps, status=""
-        )
         self._total_agent_steps = total_agent_steps
-        self._speed_from = (time.monotonic(), agent_steps)
+        self._stretch = (time.monotonic(), agent_steps)
+        self._line_at = time.monotonic()
+        self._progress.update(self._bar, completed=agent_steps, total=total_agent_steps)
         self._progress.start()
 
-    def progress(self, agent_steps: int, values: Mapping[str, float]) -> None:
+    def progress(
+        self, agent_steps: int, *, frames: int, epsilon: float, recent_score: float | None
+    ) -> None:
         """Moves the bar."""
         now = time.monotonic()
-        since, steps_then = self._speed_from
-        speed = (agent_steps - steps_then) / max(now - since, 1e-9)
-        score = f"{values['recent_score']:.1f}" if "recent_score" in values else "-"
+        then, steps_then = self._stretch
+        if now - then >= _SECONDS_OF_SPEED or not self._speed:
+            self._speed = (agent_steps - steps_then) / max(now - then, 1e-3)
+        if now - then >= _SECONDS_OF_SPEED:
+            self._stretch = (now, agent_steps)
+        left = (self._total_agent_steps - agent_steps) / max(self._speed, 1e-3)
         status = (
-            f"{values['frames']:,} frames  {speed:.0f} steps/s  "
-            f"return {score}  epsilon {values['epsilon']:.3f}"
+            f"{agent_steps:,}/{self._total_agent_steps:,} steps  {frames:,} frames  "
+            f"{self._speed:.0f} steps/s  "
+            f"return {'-' if recent_score is None else format(recent_score, '.1f')}  "
+            f"epsilon {epsilon:.3f}  {_duration(left)} left"
         )
-        self._progress.update(self._task, completed=agent_steps, status=status)
-        if now - since >= _SECONDS_BETWEEN_LINES:
-            self._speed_from = (now, agent_steps)
-            if not self._console.is_terminal:
-                left = (self._total_agent_steps - agent_steps) / max(speed, 1e-9) / 60
-                self._console.print(f"{agent_steps:,} steps  {status}  {left:.0f} min left")
+        self._progress.update(self._bar, completed=agent_steps, description=status)
+        if not self._console.is_terminal and now - self._line_at >= _SECONDS_PER_LINE:
+            self._line_at = now
+            self._console.print(status)
 
     def message(self, text: str) -> None:
         """Prints a line."""
         self._console.print(text)
+
+
+@contextlib.contextmanager
+def native_stderr_to(path: Path) -> Iterator[None]:
+    """Sends what C++ libraries write to stderr into a file; Python's own stderr stays.
+
+    Reverb reports every checkpoint there, in the midst of the progress bar, and has no switch.
+    """
+    terminal = os.dup(2)
+    with path.open("ab") as log:
+        os.dup2(log.fileno(), 2)
+    python_stderr, sys.stderr = sys.stderr, os.fdopen(os.dup(terminal), "w", buffering=1)
+    try:
+        yield
+    finally:
+        sys.stderr = python_stderr
+        os.dup2(terminal, 2)
+        os.close(terminal)
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
