@@ -15,16 +15,20 @@ from tf_agents.trajectories import TimeStep
 from tf_agents.trajectories.time_step import StepType
 
 from agents.algorithms.dqn import DQN
+from agents.configuration import configurable
 from agents.environments import AtariEnvironment
 from agents.errors import UserError
-from agents.configuration import configurable
 from agents.replay import Replay
 
 
 @configurable
 @dataclasses.dataclass(frozen=True)
 class LinearEpsilon:
-    """Exploration rate: 1 during `warmup_agent_steps`, then linear to `final`."""
+    """Exploration rate: 1 for `warmup_agent_steps`, then linear to `final` for the decay's.
+
+    Raises:
+      UserError: a value out of range.
+    """
 
     final: float = 0.01
     decay_agent_steps: int = 250_000
@@ -35,10 +39,12 @@ class LinearEpsilon:
             raise UserError(f"LinearEpsilon.final must be between 0 and 1, got {self.final}")
         for name in ("decay_agent_steps", "warmup_agent_steps"):
             if getattr(self, name) < 0:
-                raise UserError(f"LinearEpsilon.{name} must be at least 0")
+                raise UserError(
+                    f"LinearEpsilon.{name} must be at least 0, got {getattr(self, name)}"
+                )
 
     def __call__(self, agent_steps: int) -> float:
-        """The exploration rate at this step."""
+        """The exploration rate after this many agent steps."""
         left = 1 - (agent_steps - self.warmup_agent_steps) / max(1, self.decay_agent_steps)
         return self.final + (1 - self.final) * min(1.0, max(0.0, left))
 
@@ -59,7 +65,10 @@ class EpsilonGreedy:
     def action(
         self, observation: np.ndarray, epsilon: float, rng: np.random.Generator
     ) -> np.ndarray:
-        """Actions int32 [N] for observations uint8 [N, 84, 84, 4]."""
+        """Actions int32 [N] for observations uint8 [N, 84, 84, 4].
+
+        What it draws from `rng` depends on N alone, so equal generators explore alike.
+        """
         n = len(observation)
         explore = rng.random(n) < epsilon
         actions = rng.integers(self._num_actions, size=n, dtype=np.int32)
@@ -76,9 +85,9 @@ class Episode(NamedTuple):
 
     environment: int
     score: float  # raw
-    clipped_return: float  # of rewards clipped to +-1
-    frames: int
-    agent_steps: int
+    clipped_return: float  # sum of the rewards clipped to +-1
+    frames: int  # those of a no-op start included
+    agent_steps: int  # resets excluded
 
 
 class StageSeconds(dict[str, float]):
@@ -108,6 +117,15 @@ class VectorDriver(driver.Driver):
         rng: np.random.Generator,
         seconds: StageSeconds,
     ):
+        """Starts a game in every environment.
+
+        Args:
+          env: of N environments.
+          policy: acts in them.
+          replay: gets every time step.
+          rng: of the exploration.
+          seconds: the time spent "acting", in the "environment" and "writing" is added to it.
+        """
         super().__init__(env, policy, observers=[replay.write])
         self._rng = rng
         self._seconds = seconds
@@ -118,7 +136,7 @@ class VectorDriver(driver.Driver):
         replay.write(self._time_step, np.zeros(n, np.int32))
 
     def run(self, epsilon: float) -> tuple[int, list[Episode]]:
-        """One environment step.
+        """One step of all environments, with this exploration rate.
 
         Returns:
           The number of agent steps taken, which is N less the environments that were reset, and
@@ -137,16 +155,17 @@ class VectorDriver(driver.Driver):
         self._clipped_return += np.clip(self._time_step.reward, -1, 1)
         self._agent_steps += ~was_last
         info = self.env.get_info()
-        episodes = []
-        for i in np.flatnonzero(info["game_over"]):
-            episodes.append(
-                Episode(
-                    environment=int(i),
-                    score=float(info["score"][i]),
-                    clipped_return=float(self._clipped_return[i]),
-                    frames=int(info["episode_frames"][i]),
-                    agent_steps=int(self._agent_steps[i]),
-                )
+        over = np.flatnonzero(info["game_over"])
+        episodes = [
+            Episode(
+                environment=int(i),
+                score=float(info["score"][i]),
+                clipped_return=float(self._clipped_return[i]),
+                frames=int(info["episode_frames"][i]),
+                agent_steps=int(self._agent_steps[i]),
             )
-            self._clipped_return[i] = self._agent_steps[i] = 0
+            for i in over
+        ]
+        self._clipped_return[over] = 0
+        self._agent_steps[over] = 0
         return int(np.count_nonzero(~was_last)), episodes

@@ -44,12 +44,20 @@ def configurable(function_or_class: _T) -> _T:
     return gin.configurable(function_or_class)
 
 
-def load(gin_files: Sequence[str], bindings: Sequence[str] = ()) -> None:
+def load(
+    gin_files: Sequence[str], bindings: Sequence[str] = (), *, are_composed: bool = False
+) -> None:
     """Replaces the configuration by these files, in their order, followed by these bindings.
 
     A file is looked for as it is given, then among the shipped ones, with or without its ".gin";
     an included one first beside the file that includes it. A later line overrides an earlier one.
     Modules with configurables must have been imported before. After an error nothing is bound.
+
+    Args:
+      gin_files: their paths or names.
+      bindings: lines of gin.
+      are_composed: the files are what an earlier run had loaded, so they may hold bindings that
+        a later one of its files made useless, as shipped files may.
 
     Raises:
       UserError: a missing file, a line that cannot be read, an unknown name, a wrong type.
@@ -57,7 +65,7 @@ def load(gin_files: Sequence[str], bindings: Sequence[str] = ()) -> None:
     _clear()
     try:
         for name in gin_files:
-            _load_file(name, included_from=_Source())
+            _load_file(name, included_from=_Source(is_composed=are_composed))
         for binding in bindings:
             _load_text(binding, _Source())
         _check_values()
@@ -77,13 +85,10 @@ class _Source:
 
     files: tuple[Path, ...] = ()  # the file, preceded by those that include it
     line: int = 0
+    is_composed: bool = False  # with files that replace each other's bindings
 
     def __str__(self) -> str:
         return f"{self.files[-1].name}:{self.line}: " if self.files else ""
-
-    @property
-    def is_shipped(self) -> bool:
-        return bool(self.files) and self.files[-1].parent == _SHIPPED
 
 
 def _load_file(name: str, included_from: _Source) -> None:
@@ -94,7 +99,8 @@ def _load_file(name: str, included_from: _Source) -> None:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{included_from}cannot read the gin file {path}: {error}") from None
-    _load_text(text, _Source((*included_from.files, path)))
+    is_composed = included_from.is_composed or path.parent == _SHIPPED
+    _load_text(text, _Source((*included_from.files, path), is_composed=is_composed))
 
 
 def _find(name: str, included_from: _Source) -> Path:
@@ -249,7 +255,7 @@ def check_used() -> None:
     unused = [
         _binding_name(key) + (f" ({str(at)[:-2]})" if at.files else "")
         for key, at in _origins.items()
-        if key not in used and not at.is_shipped
+        if key not in used and not at.is_composed
     ]
     if unused:
         raise UserError(f"nothing in this run uses {', '.join(unused)}: remove it or correct it")

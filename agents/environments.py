@@ -210,8 +210,7 @@ class AtariEnvironment(PyEnvironment):
             ended_at_first = self._game_over & first
             if ended_at_first.any():
                 frames, info = self._ale.reset(options={"reset_mask": ended_at_first})
-            # Qbert shows 0 lives for some frames before its end: that is no further episode.
-            lost = (info["lives"] < self._lives) & (info["lives"] > 0) & ~first
+            lost = (info["lives"] < self._lives) & ~first
             terminated = terminated & ~first | lost
             self._last = self._game_over & ~first | lost
             reward = np.where(first, 0, reward)

@@ -61,26 +61,29 @@ class Evaluator:
           max_frames_per_episode: a game is cut here; 18,000 frames are the five minutes of
             Mnih et al. 2015.
           seed: of games and actions, the same for every evaluation.
-          film_agent_steps: length of the film.
+          film_agent_steps: length of the film at most.
 
         Raises:
           UserError: a value out of range.
         """
-        if episodes < 1:
-            raise UserError(f"Evaluator.episodes must be at least 1, got {episodes}")
+        for name, value in (("episodes", episodes), ("film_agent_steps", film_agent_steps)):
+            if value < 1:
+                raise UserError(f"Evaluator.{name} must be at least 1, got {value}")
+        if seed < 0:
+            raise UserError(f"Evaluator.seed must be at least 0, got {seed}")
         if not 0 <= epsilon <= 1:
             raise UserError(f"Evaluator.epsilon must be between 0 and 1, got {epsilon}")
+        self._policy = EpsilonGreedy(agent)
+        self._episodes = episodes
         self._epsilon = epsilon
+        self._max_frames_per_episode = max_frames_per_episode
         self._seed = seed
         self._film_agent_steps = film_agent_steps
-        self._episodes = episodes
-        self._max_frames_per_episode = max_frames_per_episode
-        self._policy = EpsilonGreedy(agent)
 
     def run(self) -> Evaluation:
         """Plays the games; the same network gives the same scores."""
-        rng = np.random.default_rng(self._seed)
         n = self._episodes
+        rng = np.random.default_rng(self._seed)
         env = AtariEnvironment(
             num_envs=n,
             seed=self._seed,

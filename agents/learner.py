@@ -3,8 +3,6 @@
 Many updates run inside one graph call, so Python is entered once a call and not once an update.
 """
 
-from typing import Any
-
 import tensorflow as tf
 
 from agents.algorithms.dqn import DQN
@@ -23,19 +21,19 @@ class Learner:
         self._iterator = iter(dataset)
 
     def run(self, updates: int) -> dict[str, float]:
-        """Does this many updates.
+        """Does this many updates, at least one.
 
         Returns:
-          Means over them of "loss", "q_value", "target", "gradient_norm" and
+          Means over them of "loss", "q_value", "target", "gradient_norm" (before clipping) and
           "sampling_seconds", the wait for a batch per update.
 
         Raises:
-          NonFiniteLossError: the network is then as it was before the bad update.
+          NonFiniteLossError: the agent is then as it was before the bad update.
         """
         try:
             means = self._run(tf.constant(updates))
         except tf.errors.InvalidArgumentError as e:
-            if "not finite" not in str(e.message):
+            if "not finite" not in e.message:
                 raise
             raise NonFiniteLossError(
                 f"the loss or its gradient is not finite at update {self.updates + 1}"
@@ -49,10 +47,8 @@ class Learner:
 
     @tf.function
     def _run(self, updates: tf.Tensor) -> dict[str, tf.Tensor]:
-        zero = tf.zeros(())
-        sums = dict.fromkeys(
-            ("loss", "q_value", "target", "gradient_norm", "sampling_seconds"), zero
-        )
+        names = ("loss", "q_value", "target", "gradient_norm", "sampling_seconds")
+        sums = dict.fromkeys(names, tf.zeros(()))
         for _ in tf.range(updates):
             start = tf.timestamp()
             with tf.control_dependencies([start]):
@@ -60,15 +56,13 @@ class Learner:
             with tf.control_dependencies(tf.nest.flatten(window)):
                 waited = tf.cast(tf.timestamp() - start, tf.float32)
             transition = to_transition(window, self._agent.gamma, self._agent.max_abs_reward)
-            info: Any = self._agent.train(transition)
-            sums = {
-                "loss": sums["loss"] + info.loss,
-                "q_value": sums["q_value"] + tf.reduce_mean(info.extra.loss.q_value),
-                "target": sums["target"] + tf.reduce_mean(info.extra.loss.target),
-                "gradient_norm": sums["gradient_norm"] + info.extra.gradient_norm,
-                "sampling_seconds": sums["sampling_seconds"] + waited,
+            loss, (per_transition, gradient_norm) = self._agent.train(transition)
+            values = {
+                "loss": loss,
+                "q_value": tf.reduce_mean(per_transition.q_value),
+                "target": tf.reduce_mean(per_transition.target),
+                "gradient_norm": gradient_norm,
+                "sampling_seconds": waited,
             }
-        count = tf.cast(updates, tf.float32)
-        return {name: total / count for name, total in sums.items()}
-
-
+            sums = {name: sums[name] + values[name] for name in sums}
+        return {name: total / tf.cast(updates, tf.float32) for name, total in sums.items()}

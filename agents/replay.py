@@ -14,23 +14,22 @@ over the last n + 4 rows, so neighbouring transitions share their frames:
     action                       a0   a1   a2   a3        s0, a0, r1 + gamma r2 -> s2
     reward                       r1   r2   r3   r4
 
-An episode starts with the three older frames of its first stack and ends with n - 1 padding rows,
-so it yields exactly one transition per action, the first and the last n - 1 among them, and no
-window reaches over its end. The reset between two episodes is a FIRST step: it writes frames but
-is never the outcome of an action.
+An episode starts with the four frames of its first stack and ends with n - 1 padding rows, so it
+yields exactly one transition per action, the first and the last n - 1 among them, and no window
+reaches over its end. The reset between two episodes is a FIRST step: it writes frames but is never
+the outcome of an action. An episode that is given up, or still goes on, lacks its last n - 1
+transitions until their return is complete.
 """
 
 import enum
 import shutil
 import socket
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import reverb
 import tensorflow as tf
-from reverb import structured_writer
 from tf_agents.trajectories import PolicyStep, TimeStep, Transition
 from tf_agents.trajectories.time_step import StepType
 
@@ -41,6 +40,8 @@ FRAME_SHAPE = (84, 84)
 STACK = 4
 TABLE = "transitions"
 FLUSH_TIMEOUT_MS = 60_000
+# Reverb warns of 50 items that an environment's writer has yet to send, and would hold any number.
+MAX_PENDING_ITEMS = 40
 
 _PADDING_FRAME = np.zeros(FRAME_SHAPE, np.uint8)
 
@@ -158,39 +159,39 @@ class Replay:
         Raises:
           UserError: a value out of range, or the port is taken.
         """
-        for name, value in (("capacity", capacity), ("batch_size", batch_size)):
-            if value < 1:
-                raise UserError(f"Replay.{name} must be at least 1, got {value}")
+        _check_range("capacity", capacity, 1, 2**31 - 1)
+        _check_range("batch_size", batch_size, 1, 2**31 - 1)
+        _check_range("prefetch_batches", prefetch_batches, 1, 2**31 - 1)
         if port is not None:
+            _check_range("port", port, 1, 2**16 - 1)
             _check_port_is_free(port)
         self.n_step = n_step
         self.capacity = capacity
         self._batch_size = batch_size
         self._prefetch_batches = prefetch_batches
-        self._scratch_dir = Path(scratch_dir)
-        row = (
+        frame_and_outcome = (
             tf.TensorSpec(FRAME_SHAPE, tf.uint8),
             tf.TensorSpec((3,), tf.float32),
         )
-        pattern = structured_writer.pattern_from_transform(
+        window = reverb.structured.pattern_from_transform(
             (None, None), lambda row: (row[0][-(n_step + STACK) :], row[1][-n_step:])
         )
-        config = structured_writer.create_config(pattern, TABLE)
-        table = reverb.Table(
+        config = reverb.structured.create_config(window, TABLE)
+        self._table = reverb.Table(
             name=TABLE,
             sampler=reverb.selectors.Uniform(),
             remover=reverb.selectors.Fifo(),
             max_size=capacity,
             rate_limiter=reverb.rate_limiters.MinSize(1),
-            signature=structured_writer.infer_signature([config], row),
+            signature=reverb.structured.infer_signature([config], frame_and_outcome),
         )
-        checkpointer = reverb.platform.checkpointers_lib.DefaultCheckpointer(
-            str(self._scratch_dir)
+        self._server = reverb.Server(
+            [self._table],
+            port=port,
+            checkpointer=reverb.checkpointers.DefaultCheckpointer(str(scratch_dir)),
         )
-        self._server = reverb.Server([table], port=port, checkpointer=checkpointer)
-        self._client = reverb.Client(f"localhost:{self._server.port}")
+        self._client = reverb.Client(f"localhost:{self.port}")
         self._writers = [self._client.structured_writer([config]) for _ in range(num_envs)]
-        self._spec = config
 
     @property
     def port(self) -> int:
@@ -199,7 +200,7 @@ class Replay:
 
     def __len__(self) -> int:
         """Transitions in the table."""
-        return self._client.server_info()[TABLE].current_size
+        return self._table.info.current_size
 
     def write(self, time_step: TimeStep, actions: np.ndarray) -> None:
         """Stores one time step of every environment.
@@ -218,15 +219,15 @@ class Replay:
         outcomes = np.stack([actions, time_step.reward, endings], axis=1).astype(np.float32)
         for i, writer in enumerate(self._writers):
             if step_types[i] == StepType.FIRST:
-                for age in range(STACK - 1):
+                writer.end_episode(timeout_ms=FLUSH_TIMEOUT_MS)
+                for age in range(STACK):
                     writer.append((observations[i, :, :, age], _PADDING_OUTCOME))
-                writer.append((observations[i, :, :, -1], _PADDING_OUTCOME))
-                continue
-            writer.append((observations[i, :, :, -1], outcomes[i]))
+            else:
+                writer.append((observations[i, :, :, -1], outcomes[i]))
             if step_types[i] == StepType.LAST:
                 for _ in range(self.n_step - 1):
                     writer.append((_PADDING_FRAME, _PADDING_OUTCOME))
-                writer.end_episode(timeout_ms=FLUSH_TIMEOUT_MS)
+            writer.flush(MAX_PENDING_ITEMS, timeout_ms=FLUSH_TIMEOUT_MS)
 
     def flush(self) -> None:
         """Waits until every complete window is in the table."""
@@ -234,18 +235,22 @@ class Replay:
             writer.flush(timeout_ms=FLUSH_TIMEOUT_MS)
 
     def dataset(self) -> tf.data.Dataset:
-        """Endless batches of uniformly drawn `Window`s; waits while the table is empty."""
+        """Endless batches of uniformly drawn `Window`s; waits while the table is empty.
+
+        An iterator draws its first sample when it is asked for its first batch.
+        """
         samples = reverb.TrajectoryDataset.from_table_signature(
             server_address=f"localhost:{self.port}",
             table=TABLE,
             max_in_flight_samples_per_worker=2 * self._batch_size,
-            num_workers_per_iterator=1,
+            num_workers_per_iterator=2,  # unpack samples; more only take cores from the learner
         )
-        return (
-            samples.map(lambda s: Window(s.data[0], s.data[1], s.info.key, s.info.probability))
-            .batch(self._batch_size, drop_remainder=True)
-            .prefetch(self._prefetch_batches)
+        windows = samples.batch(self._batch_size, drop_remainder=True).map(
+            lambda batch: Window(*batch.data, batch.info.key, batch.info.probability)
         )
+        # Reverb draws as soon as its own dataset has an iterator: the first batches would all be
+        # of the first few transitions ever written. The outer dataset puts that iterator off.
+        return tf.data.Dataset.range(1).flat_map(lambda _: windows).prefetch(self._prefetch_batches)
 
     def save(self, directory: Path) -> None:
         """Writes the table's content into `directory`, which must be on the same file system."""
@@ -258,8 +263,16 @@ class Replay:
         self._server.stop()
 
 
+def _check_range(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise UserError(f"Replay.{name} must be between {low} and {high}, got {value}")
+
+
 def _check_port_is_free(port: int) -> None:
+    """Two Reverb servers would share a port without a word, so this asks the system."""
     with socket.socket() as probe:
+        # As gRPC does: connections that a stopped server has left behind are no obstacle.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("", port))
         except OSError as e:
@@ -267,6 +280,3 @@ def _check_port_is_free(port: int) -> None:
                 f"port {port} of Replay.port cannot be used ({e.strerror}): "
                 "choose another or leave the binding out"
             ) from e
-
-
-__all__: Sequence[str] = ("Ending", "Replay", "Window", "to_transition")

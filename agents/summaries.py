@@ -121,10 +121,11 @@ class RunLog:
             "4_speed/frames": agent_steps * self._frameskip,
         }
         if self._recent:
+            _, scores, clipped_returns, frames, _ = zip(*self._recent, strict=True)
             values |= {
-                "1_score/mean_of_100_games": float(np.mean([e.score for e in self._recent])),
-                "1_score/clipped_return": float(np.mean([e.clipped_return for e in self._recent])),
-                "1_score/game_frames": float(np.mean([e.frames for e in self._recent])),
+                "1_score/training_mean_of_100_games": float(np.mean(scores)),
+                "1_score/clipped_return": float(np.mean(clipped_returns)),
+                "1_score/game_length_frames": float(np.mean(frames)),
             }
         values |= {f"5_seconds/{stage}": spent for stage, spent in seconds.items()}
         self._scalars(agent_steps, values)
@@ -192,12 +193,16 @@ def _cut_lines(path: Path, keeps: Callable[[str], bool], header: int = 0) -> Non
 
 def _cut_events(path: Path, last_step: int) -> None:
     """Rewrites an event file without the events after `last_step` and without a torn end."""
+    if last_step < 0:
+        path.unlink()
+        return
     aside = path.with_name(".cut")
     with tf.io.TFRecordWriter(str(aside)) as writer:
         try:
-            for record in tf.data.TFRecordDataset(str(path)):
-                if tf.compat.v1.Event.FromString(record.numpy()).step <= last_step:
-                    writer.write(record.numpy())
+            for tensor in tf.data.TFRecordDataset(str(path)):
+                record = bytes(tensor.numpy())
+                if tf.compat.v1.Event.FromString(record).step <= last_step:
+                    writer.write(record)
         except tf.errors.DataLossError:
             pass
     aside.replace(path)

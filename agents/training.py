@@ -99,9 +99,9 @@ class Training:
         self._reporter = reporter
         self._total_agent_steps = agent_steps
         self._learning_starts_agent_steps = learning_starts_agent_steps
-        self._updates_per_agent_step = fractions.Fraction(
-            updates_per_agent_step
-        ).limit_denominator(10_000)
+        self._updates_per_agent_step = fractions.Fraction(updates_per_agent_step).limit_denominator(
+            10_000
+        )
         self._log_period = log_period_agent_steps
         self._evaluation_period = evaluation_period_agent_steps
         self._checkpoint_period = checkpoint_period_agent_steps

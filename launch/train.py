@@ -36,12 +36,13 @@ def main(argv: list[str]) -> None:
         raise UserError(f"nothing to resume: {run_dir or '--run_dir'} has no checkpoint")
     if FLAGS.resume is False and has_checkpoint:
         raise UserError(f"{run_dir} holds a run already: choose another --run_dir")
-    gin_files = FLAGS.gin_file
-    if not gin_files and run_dir and (run_dir / "config.gin").exists():
-        gin_files = [str(run_dir / "config.gin")]
-    if not gin_files:
+    if FLAGS.gin_file:
+        configuration.load(FLAGS.gin_file, FLAGS.gin_bindings)
+    elif run_dir and (run_dir / "config.gin").exists():
+        own = [str(run_dir / "config.gin")]
+        configuration.load(own, FLAGS.gin_bindings, are_composed=True)
+    else:
         raise UserError("no game given: name one, as in --gin_file=space_invaders.gin")
-    configuration.load(gin_files, FLAGS.gin_bindings)
     run_dir = run_dir or run_directory.next_run_directory(Path("runs"), training.run_name())
 
     with contextlib.ExitStack() as stack:

@@ -49,7 +49,11 @@ def observation_spec() -> tf.TensorSpec:
 
 @configurable
 class DQN(dqn_agent.DqnAgent):
-    """TF-Agents' `DqnAgent` with global-norm clipping and one target forward an update."""
+    """TF-Agents' `DqnAgent` with global-norm clipping and one target forward an update.
+
+    `tf.train.Checkpoint(agent=...)` holds all that an update changes: both networks, the
+    optimizer, the count of updates (`train_step_counter`) and that of the target's updates.
+    """
 
     def __init__(
         self,
@@ -73,85 +77,80 @@ class DQN(dqn_agent.DqnAgent):
           optimizer: `optimizer()` makes a Keras optimizer.
           n_step: agent steps per return.
           gamma: discount per agent step.
-          loss: of the TD error; "huber" has its bend at 1. Both without a factor for "mse"
-            (delta^2) and with 1/2 delta^2 inside the bend for "huber".
+          loss: of the TD error delta; "mse" is delta^2, "huber" is delta^2 / 2 up to
+            |delta| = 1 and |delta| - 1/2 beyond.
           max_abs_reward: rewards are clipped to this size for learning; None leaves them.
-          max_gradient_norm: the gradient's global norm is clipped to this; None leaves it.
+          max_gradient_norm: the gradient is scaled down to this global norm where it is larger;
+            None leaves it.
           target_update_period_updates: updates between two updates of the target network.
           target_update_tau: share of the online network in the target network's update; 1 copies.
 
         Raises:
           UserError: a value out of range.
         """
-        for name, value, is_fine, range_ in (
-            ("n_step", n_step, n_step >= 1, "at least 1"),
-            ("gamma", gamma, 0 <= gamma <= 1, "between 0 and 1"),
+        period, tau = target_update_period_updates, target_update_tau
+        for is_fine, problem in (
+            (n_step >= 1, f"n_step must be at least 1, got {n_step}"),
+            (0 <= gamma <= 1, f"gamma must be between 0 and 1, got {gamma}"),
             (
-                "target_update_period_updates",
-                target_update_period_updates,
-                target_update_period_updates >= 1,
-                "at least 1",
+                max_abs_reward is None or max_abs_reward > 0,
+                f"max_abs_reward must be above 0, or None, got {max_abs_reward}",
             ),
             (
-                "target_update_tau",
-                target_update_tau,
-                0 < target_update_tau <= 1,
-                "above 0 and at most 1",
+                max_gradient_norm is None or max_gradient_norm > 0,
+                f"max_gradient_norm must be above 0, or None, got {max_gradient_norm}",
             ),
+            (period >= 1, f"target_update_period_updates must be at least 1, got {period}"),
+            (0 < tau <= 1, f"target_update_tau must be above 0 and at most 1, got {tau}"),
         ):
             if not is_fine:
-                raise UserError(f"{type(self).__name__}.{name} must be {range_}, got {value}")
+                raise UserError(f"{type(self).__name__}.{problem}")
         self.num_actions = num_actions
         self.n_step = n_step
         self.gamma = gamma
         self.max_abs_reward = max_abs_reward
         self._max_gradient_norm = max_gradient_norm
-        q_network, target_q_network = (
-            sequential.Sequential([network(num_actions)], input_spec=observation_spec(), name=name)
-            for name in ("QNetwork", "TargetQNetwork")
-        )
+        self._online, self._target = network(num_actions), network(num_actions)
         super().__init__(
             ts.time_step_spec(observation_spec()),
             tensor_spec.BoundedTensorSpec((), tf.int32, 0, num_actions - 1, "action"),
-            q_network=q_network,
-            target_q_network=target_q_network,
+            q_network=_tf_agents_network(self._online, "QNetwork"),
+            target_q_network=_tf_agents_network(self._target, "TargetQNetwork"),
             optimizer=optimizer(),
             n_step_update=n_step,
             td_errors_loss_fn=LOSSES[loss],
             gamma=gamma,
-            target_update_period=target_update_period_updates,
-            target_update_tau=target_update_tau,
-            train_step_counter=tf.Variable(0, dtype=tf.int64, name="updates"),
+            target_update_period=period,
+            target_update_tau=tau,
+            train_step_counter=tf.Variable(tf.zeros((), tf.int64), name="updates"),
         )
         self.initialize()
+        # Keras makes these at the first update, too late for a checkpoint to be checked against.
+        self._optimizer._create_all_weights(self._online.trainable_weights)
 
     def q_values(self, observation: tf.Tensor) -> tf.Tensor:
         """The online network's Q-values, float32 [B, num_actions], of uint8 [B, 84, 84, 4]."""
-        return self._q_network(observation)[0]
+        return self._online(observation)
 
     def _loss(
         self,
         experience: Transition,
-        td_errors_loss_fn=None,
-        gamma: float = 1.0,
-        reward_scale_factor: float = 1.0,
         weights: tf.Tensor | None = None,
         training: bool = False,
     ) -> tf_agent.LossInfo:
-        """Mean over the batch of weights * loss(r + gamma discount max_a' Q_target(s', a'), Q(s, a)).
+        """Mean over the batch of weight * loss(delta) (Mnih et al. 2015, algorithm 1).
 
-        The reward is the n-step return and the discount holds the other n - 1 powers of gamma, as
-        `agents.replay.to_transition` makes them (Mnih et al. 2015, algorithm 1).
+        delta = r + gamma discount max_a' Q_target(s', a') - Q(s, a), where r is the n-step return
+        and the discount holds the other n - 1 powers of gamma, as `agents.replay.to_transition`
+        makes them.
         """
-        del td_errors_loss_fn, reward_scale_factor
-        q_value = self._compute_q_values(
-            experience.time_step, experience.action_step.action, training=training
-        )
-        next_time_step = experience.next_time_step
+        time_step, action_step, next_time_step = experience
+        q_values = self._online(time_step.observation, training=training)
+        q_value = common.index_with_actions(q_values, action_step.action)
         target = dqn_agent.compute_td_targets(
-            self._compute_next_q_values(next_time_step, ()),
+            self._compute_next_q_values(next_time_step, action_step.info),
             next_time_step.reward,
-            gamma * next_time_step.discount,
+            self.gamma * next_time_step.discount,
         )
         td_loss = self._td_errors_loss_fn(target, q_value)
         loss = tf.reduce_mean(td_loss if weights is None else weights * td_loss)
@@ -159,23 +158,31 @@ class DQN(dqn_agent.DqnAgent):
 
     def _compute_next_q_values(self, next_time_steps: ts.TimeStep, info) -> tf.Tensor:
         """max_a' Q_target(s', a') in one forward; TF-Agents' own runs the target network twice."""
-        del info
-        return tf.reduce_max(self._target_q_network(next_time_steps.observation)[0], axis=-1)
+        return tf.reduce_max(self._target(next_time_steps.observation), axis=-1)
 
     def _train(self, experience: Transition, weights: tf.Tensor | None) -> tf_agent.LossInfo:
-        """One update. Raises `tf.errors.InvalidArgumentError` if loss or gradient is not finite."""
-        variables = self._q_network.trainable_weights
+        """One update.
+
+        Raises:
+          tf.errors.InvalidArgumentError: the loss or the gradient is not finite; nothing has
+            changed.
+        """
+        variables = self._online.trainable_weights
         with tf.GradientTape() as tape:
-            loss_info = self._loss(experience, gamma=self._gamma, weights=weights, training=True)
+            loss_info = self._loss(experience, weights=weights, training=True)
         gradients = tape.gradient(loss_info.loss, variables)
         norm = tf.linalg.global_norm(gradients)
-        tf.debugging.check_numerics(loss_info.loss, "the loss is not finite")
-        tf.debugging.check_numerics(norm, "the gradient is not finite")
         if self._max_gradient_norm is not None:
             gradients, _ = tf.clip_by_global_norm(gradients, self._max_gradient_norm, norm)
-        self._optimizer.apply_gradients(zip(gradients, variables))
-        self.train_step_counter.assign_add(1)
-        self._update_target()
+        checks = [
+            tf.debugging.check_numerics(loss_info.loss, "the loss is not finite"),
+            tf.debugging.check_numerics(norm, "the gradient is not finite"),
+        ]
+        # A graph would otherwise apply the gradient before, or while, it checks it.
+        with tf.control_dependencies(checks):
+            self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
+            self.train_step_counter.assign_add(1)
+            self._update_target()
         return tf_agent.LossInfo(loss_info.loss, UpdateInfo(loss_info.extra, norm))
 
 
@@ -185,7 +192,11 @@ class DoubleDQN(DQN):
 
     def _compute_next_q_values(self, next_time_steps: ts.TimeStep, info) -> tf.Tensor:
         """Q_target(s', argmax_a' Q(s', a'))."""
-        del info
         observation = next_time_steps.observation
-        best = tf.argmax(self._q_network(observation)[0], axis=-1)
-        return tf.gather(self._target_q_network(observation)[0], best, batch_dims=1)
+        best = tf.argmax(self._online(observation), axis=-1, output_type=tf.int32)
+        return common.index_with_actions(self._target(observation), best)
+
+
+def _tf_agents_network(model: tf.keras.Model, name: str) -> sequential.Sequential:
+    """The model as `DqnAgent` asks for it; both share their weights."""
+    return sequential.Sequential([model], input_spec=observation_spec(), name=name)

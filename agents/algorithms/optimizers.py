@@ -7,13 +7,23 @@ about 1 ms less per update of the Nature network on two cores.
 import tensorflow as tf
 
 from agents.configuration import configurable
+from agents.errors import UserError
 
 
 @configurable
 def adam(
     learning_rate: float, epsilon: float, beta_1: float = 0.9, beta_2: float = 0.999
 ) -> tf.keras.optimizers.legacy.Optimizer:
-    """Adam (Kingma and Ba 2015), with epsilon as in the note before their section 2.1."""
+    """Adam (Kingma and Ba 2015), their "epsilon hat" of the remark before section 2.1.
+
+    At update t it stands for an epsilon of epsilon / sqrt(1 - beta_2^t) in their algorithm 1, which
+    optax follows: 1.26 times as large at update 1,000, equal within 1% from update 4,000 on.
+
+    Raises:
+      UserError: a value out of range.
+    """
+    _check_above_0("adam", learning_rate=learning_rate, epsilon=epsilon)
+    _check_decays("adam", beta_1=beta_1, beta_2=beta_2)
     return tf.keras.optimizers.legacy.Adam(
         learning_rate=learning_rate, epsilon=epsilon, beta_1=beta_1, beta_2=beta_2
     )
@@ -23,7 +33,38 @@ def adam(
 def rmsprop(
     learning_rate: float, epsilon: float, decay: float = 0.95, centered: bool = True
 ) -> tf.keras.optimizers.legacy.Optimizer:
-    """RMSProp as Mnih et al. 2015 used it: centred, epsilon inside the square root."""
+    """RMSProp as Mnih et al. 2015 used it: centred, epsilon inside the square root.
+
+    With g the gradient and both means starting at 0:
+
+        m <- decay m + (1 - decay) g,   v <- decay v + (1 - decay) g^2
+        w <- w - learning_rate g / sqrt(v - m^2 + epsilon)
+
+    Not centred leaves out the m^2 (Hinton's lecture 6e of 2012).
+
+    Raises:
+      UserError: a value out of range.
+    """
+    _check_above_0("rmsprop", learning_rate=learning_rate, epsilon=epsilon)
+    _check_decays("rmsprop", decay=decay)
     return tf.keras.optimizers.legacy.RMSprop(
-        learning_rate=learning_rate, epsilon=epsilon, rho=decay, centered=centered
+        learning_rate=learning_rate,
+        epsilon=epsilon,
+        rho=decay,
+        centered=centered,
+        # Keras puts epsilon outside the root unless it believes that there is momentum; then
+        # TensorFlow's own kernel does the update, which is faster, too.
+        momentum=tf.constant(0.0),
     )
+
+
+def _check_above_0(optimizer: str, **values: float) -> None:
+    for name, value in values.items():
+        if not value > 0:
+            raise UserError(f"{optimizer}.{name} must be above 0, got {value}")
+
+
+def _check_decays(optimizer: str, **values: float) -> None:
+    for name, value in values.items():
+        if not 0 <= value < 1:
+            raise UserError(f"{optimizer}.{name} must be at least 0 and below 1, got {value}")

@@ -1,0 +1,109 @@
+"""Restoring: a run directory goes in, its trained agent comes out, ready to act.
+
+Only reads: needs neither the run's lock nor its replay, so it works beside the training.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import gin
+import tensorflow as tf
+
+from agents import configuration
+from agents.algorithms.dqn import DQN
+from agents.checkpoints import Checkpoints
+from agents.environments import AtariEnvironment
+from agents.errors import UserError
+from agents.networks import Precision
+from agents.training import Training
+
+
+@dataclasses.dataclass(frozen=True)
+class RestoredAgent:
+    """An agent as a checkpoint has it, and what it was trained on."""
+
+    agent: DQN
+    env: AtariEnvironment  # one copy of the game, in the run's protocol
+    agent_steps: int  # of the checkpoint
+    commit: str | None  # with which the run was started
+
+
+def restore_agent(
+    run_dir: Path, agent_steps: int | None = None, precision: Precision | None = None
+) -> RestoredAgent:
+    """Builds the agent that the run's configuration describes and sets its networks.
+
+    The run's configuration is in force afterwards, so what is made next, such as an `Evaluator`,
+    follows the run's protocol.
+
+    Args:
+      run_dir: of a training, running or not.
+      agent_steps: names the checkpoint; None takes the newest one that is whole, and warns of
+        each damaged one it passes over.
+      precision: of the network's arithmetic; None leaves the run's own.
+
+    Raises:
+      UserError: no run, no checkpoint, a damaged one, or a configuration that does not fit it.
+    """
+    run_dir = run_dir.expanduser()
+    try:
+        commit = json.loads((run_dir / "run.json").read_text())["commit"]
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        raise UserError(
+            f"{run_dir} holds no run ({e}): give the run directory of a training"
+        ) from e
+    _load_configuration(run_dir / "config.gin", precision)
+    path = _checkpoint(run_dir, agent_steps)
+    env = AtariEnvironment(num_envs=1, num_threads=1)
+    agent = gin.get_bindings(Training)["agent"](env.num_actions)
+    _set_networks(agent, path)
+    return RestoredAgent(agent, env, int(path.name), commit)
+
+
+def _load_configuration(path: Path, precision: Precision | None) -> None:
+    configuration.load([str(path)])
+    if precision is None:
+        return
+    bindings = configuration.bindings()
+    try:
+        agent = bindings["Training.agent"].removeprefix("@")
+        network = bindings[f"{agent}.network"].removeprefix("@")
+    except KeyError as e:
+        raise UserError(f"{path} has no binding of {e}: take the one that the run wrote") from e
+    configuration.load([str(path)], [f"{network}.precision = {precision!r}"])
+
+
+def _checkpoint(run_dir: Path, agent_steps: int | None) -> Path:
+    directory = run_dir / "checkpoints"
+    if agent_steps is None:
+        latest = Checkpoints(directory).latest()
+        if latest is None:
+            raise UserError(
+                f"{run_dir} has no checkpoint yet: a training writes one every "
+                "Training.checkpoint_period_agent_steps, and at Ctrl-C"
+            )
+        return latest
+    paths = {int(path.name): path for path in directory.glob("[0-9]*") if path.name.isdigit()}
+    if agent_steps not in paths:
+        there = ", ".join(map(str, sorted(paths))) or "none"
+        raise UserError(
+            f"{run_dir} has no checkpoint at {agent_steps} agent steps: there are {there}"
+        )
+    return paths[agent_steps]
+
+
+def _set_networks(agent: DQN, path: Path) -> None:
+    try:
+        status = tf.train.Checkpoint(agent=agent).read(str(path / "agent" / "ckpt"))
+        # What there is more is the optimizer's, which makes its variables at its first update.
+        status.assert_existing_objects_matched().expect_partial()
+    except tf.errors.OpError as e:
+        raise UserError(
+            f"the checkpoint {path} is damaged or was removed ({e.message}): name another"
+        ) from e
+    except (AssertionError, ValueError) as e:
+        raise UserError(
+            f"the checkpoint {path} does not fit the run's config.gin, which must be the one "
+            f"that the run wrote: {e}"
+        ) from e

@@ -1,0 +1,56 @@
+"""Writes a trained agent as a SavedModel that TF Serving and plain TensorFlow load.
+
+    python launch/export.py --run_dir=runs/space_invaders_DQN_1
+    python launch/export.py --run_dir=runs/space_invaders_DQN_1 --checkpoint=500000 \\
+        --export_dir=models
+
+The model lands in EXPORT_DIR/<game>/<agent steps>/. The training may still be running.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from agents.errors import UserError
+from launch import command
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("run_dir", None, "The run directory of a training.")
+flags.DEFINE_string("export_dir", None, "Where models go; default: exports/ in the run directory.")
+flags.DEFINE_string("checkpoint", "latest", "Which one: latest, or its number of agent steps.")
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    if not FLAGS.run_dir:
+        raise UserError("name a run: --run_dir=runs/space_invaders_DQN_1")
+    if FLAGS.checkpoint != "latest" and not FLAGS.checkpoint.isdecimal():
+        raise UserError(f"--checkpoint must be latest or a number, got {FLAGS.checkpoint!r}")
+
+    import tensorflow as tf
+
+    from agents import restoring
+    from agents.serving import export
+
+    tf.config.set_visible_devices([], "GPU")  # a training may hold all of its memory
+    restored = restoring.restore_agent(
+        Path(FLAGS.run_dir),
+        None if FLAGS.checkpoint == "latest" else int(FLAGS.checkpoint),
+        precision="float32",
+    )
+    path = export.export_agent(
+        restored.agent,
+        restored.env,
+        Path(FLAGS.export_dir or Path(FLAGS.run_dir, "exports")),
+        agent_steps=restored.agent_steps,
+        commit=restored.commit,
+    )
+    print(f"exported: {path}")
+
+
+def cli() -> None:
+    command.run(main)
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,72 @@
+"""Builds and installs atari-dqn: the library `agents`, the commands `launch`, the gin files."""
+
+import os
+import re
+import sys
+
+if not (3, 10) <= sys.version_info[:2] <= (3, 11):
+    sys.exit(
+        "atari-dqn needs Python 3.10 or 3.11 (TensorFlow 2.15 and Reverb 0.14 have no wheels for"
+        " others); this is Python {}.{}.{}".format(*sys.version_info[:3])
+    )
+
+# Only now: where the Python is unsuitable, setuptools may be missing or fail on its own.
+from setuptools import find_packages, setup
+
+
+def read(*path):
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), *path)) as file:
+        return file.read()
+
+
+PLOT = ["matplotlib>=3.8"]
+VIDEO = ["imageio-ffmpeg>=0.5"]
+
+setup(
+    name="atari-dqn",
+    version=re.search(r'__version__ = "(.+)"', read("agents", "__init__.py")).group(1),
+    description="Deep Q-learning for Atari games on TF-Agents and Reverb",
+    long_description=read("README.md"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.12",
+    packages=find_packages(include=["agents", "agents.*", "gin_configs", "launch"]),
+    package_data={"agents": ["data/*"], "gin_configs": ["*.gin"]},
+    # Reverb 0.14, the last one, is linked against TensorFlow 2.15, and TF-Agents 0.19 pins
+    # typing-extensions; constraints.txt names one set of versions that fits together.
+    install_requires=[
+        "tensorflow>=2.15.1,<2.16",
+        "tf-agents[reverb]>=0.19.0,<0.20",
+        "dm-reverb>=0.14.0,<0.15",
+        "tensorboard>=2.15,<2.16",
+        "gymnasium>=1.1,<2",
+        "ale-py>=0.12.1,<0.13",
+        "absl-py>=1.4",
+        "gin-config>=0.5.0,<0.6",
+        "numpy>=1.23.5,<2",
+        "pillow>=10",
+        "psutil>=5.9",
+        "rich>=13",
+        "setuptools>=70.1,<80.9",  # TensorBoard 2.15 imports pkg_resources; 80.9 warns of that
+    ],
+    extras_require={
+        "cuda": ["tensorflow[and-cuda]>=2.15.1,<2.16"],
+        "plot": PLOT,
+        "video": VIDEO,
+        "test": [
+            *PLOT,
+            *VIDEO,
+            "hypothesis>=6.100",
+            "opencv-python-headless>=4.9,<4.12",
+            "pyright[nodejs]>=1.1.400",
+            "pytest>=8",
+            "ruff>=0.6",
+        ],
+    },
+    entry_points={
+        "console_scripts": [
+            "atari-dqn-train = launch.train:cli",
+            "atari-dqn-export = launch.export:cli",
+        ]
+    },
+)

@@ -1,0 +1,116 @@
+"""Checkpoints are complete or not there, and damage is found."""
+
+import json
+
+import pytest
+import tensorflow as tf
+
+from agents import checkpoints
+from agents.checkpoints import Checkpoints
+from agents.errors import UserError
+
+
+class Model(tf.Module):
+    def __init__(self, value: float):
+        super().__init__()
+        self.variable = tf.Variable(value)
+
+
+def save_replay(directory):
+    directory.mkdir()
+    (directory / "items").write_bytes(bytes(range(256)))
+
+
+@pytest.fixture
+def kept(tmp_path):
+    return Checkpoints(tmp_path / "checkpoints", keep=2)
+
+
+def save(kept: Checkpoints, agent_steps: int):
+    return kept.save(agent_steps, Model(agent_steps / 100), save_replay, {"n": agent_steps})
+
+
+def test_what_is_saved_is_loaded(kept):
+    path = save(kept, 700)
+    model = Model(0.0)
+    checkpoints.load_agent(path, model)
+    assert kept.latest() == path
+    assert model.variable.numpy() == 7.0
+    assert checkpoints.load_state(path) == {"n": 700}
+
+
+def test_nothing_saved_is_no_checkpoint(kept):
+    assert kept.latest() is None
+
+
+def test_the_oldest_go(kept):
+    for agent_steps in (1, 20, 300):
+        save(kept, agent_steps)
+    names = sorted(path.name for path in kept.latest().parent.iterdir())
+    assert names == ["000000000020", "000000000300"]
+
+
+def test_a_save_that_breaks_off_leaves_the_one_before(kept):
+    path = save(kept, 100)
+
+    def break_off(directory):
+        save_replay(directory)
+        raise OSError("no space left on device")
+
+    with pytest.raises(OSError, match="no space"):
+        kept.save(200, Model(2.0), break_off, {})
+    assert kept.latest() == path
+    assert save(kept, 200).name == "000000000200"
+
+
+def _truncate(path):
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def _flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "name", ["replay/items", "state.json", "agent/ckpt.index", "manifest.json"]
+)
+@pytest.mark.parametrize("damage", [_truncate, _flip_a_bit, lambda path: path.unlink()])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(kept, caplog, name, damage):
+    good, bad = save(kept, 100), save(kept, 200)
+    damage(bad / name)
+    assert kept.latest() == good
+    assert "damaged" in caplog.text
+    assert str(bad) in caplog.text
+
+
+def test_a_missing_file_is_damage_though_the_manifest_is_whole(kept):
+    good, bad = save(kept, 100), save(kept, 200)
+    manifest = json.loads((bad / "manifest.json").read_text())
+    assert set(manifest["files"]) >= {"replay/items", "state.json", "agent/ckpt.index"}
+    (bad / "replay" / "items").unlink()
+    assert kept.latest() == good
+
+
+def test_only_damaged_checkpoints_are_an_error(kept):
+    _truncate(save(kept, 100) / "state.json")
+    with pytest.raises(UserError, match=r"all checkpoints .* are damaged"):
+        kept.latest()
+
+
+def test_the_laid_replay_is_the_saved_one_and_survives_its_removal(kept, tmp_path):
+    path = save(kept, 100)
+    scratch_dir = tmp_path / "scratch"
+    (scratch_dir / "left over").mkdir(parents=True)
+    checkpoints.lay_replay(path, scratch_dir)
+    assert [p.name for p in scratch_dir.iterdir()] == ["0"]
+    assert (scratch_dir / "0" / "items").read_bytes() == bytes(range(256))
+    (scratch_dir / "0" / "items").unlink()
+    assert kept.latest() == path
+
+
+def test_without_a_checkpoint_the_replay_is_empty(tmp_path):
+    (tmp_path / "scratch" / "left over").mkdir(parents=True)
+    checkpoints.lay_replay(None, tmp_path / "scratch")
+    assert not (tmp_path / "scratch").exists()

@@ -1,0 +1,306 @@
+"""Gin files and bindings: what reaches a constructor, and the line a user reads when it cannot."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+import gin
+import pytest
+
+import gin_configs
+from agents import configuration
+from agents.errors import UserError
+
+SHIPPED = sorted(path.name for path in Path(gin_configs.__file__).parent.glob("*.gin"))
+
+
+@configuration.configurable
+class Engine:
+    """Something to configure."""
+
+    def __init__(
+        self,
+        cylinders: int,
+        litres: float = 2.0,
+        fuel: Literal["petrol", "diesel"] = "petrol",
+        name: str | None = None,
+        turbo: bool = False,
+        parts: Any = (),
+    ):
+        self.arguments = (cylinders, litres, fuel, name, turbo, parts)
+
+
+@configuration.configurable
+class RacingEngine(Engine):
+    """Takes over the constructor, and so the bindings, of another configurable."""
+
+
+@configuration.configurable
+def drive(engine: Any, kilometres: int = 1) -> tuple:
+    return engine, kilometres
+
+
+@pytest.fixture(autouse=True)
+def _clean():
+    yield
+    gin.clear_config()
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """Writes a gin file into the current directory, a temporary one."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(name: str, *lines: str) -> str:
+        (tmp_path / name).write_text("\n".join(lines))
+        return name
+
+    return write
+
+
+def error_of(files=(), bindings=()) -> str:
+    with pytest.raises(UserError) as caught:
+        configuration.load(files, bindings)
+    assert gin.config_str() == ""
+    assert configuration.bindings() == {}
+    (line,) = str(caught.value).splitlines()
+    return line
+
+
+def test_later_files_override_earlier_ones_and_bindings_override_files(write):
+    first = write("first.gin", "Engine.cylinders = 4", "Engine.litres = 1.5", "Engine.turbo = True")
+    second = write("second.gin", "Engine.litres = 3", "Engine.turbo = False")
+    configuration.load([first, second], ["Engine.turbo = True"])
+    assert Engine().arguments == (4, 3, "petrol", None, True, ())
+
+
+def test_a_caller_overrides_bindings():
+    configuration.load([], ["Engine.cylinders = 4"])
+    assert Engine(8, fuel="diesel").arguments[:3] == (8, 2.0, "diesel")
+
+
+def test_macros_references_and_scopes():
+    bindings = ["SIZE = 6", "sport/Engine.cylinders = %SIZE", "drive.engine = @sport/Engine()"]
+    configuration.load([], bindings)
+    assert drive()[0].arguments[0] == 6
+    configuration.load([], ["drive.engine = @Engine"])
+    assert drive()[0] is Engine
+
+
+def test_a_subclass_takes_bindings_of_its_own_and_of_its_base():
+    configuration.load([], ["Engine.cylinders = 4", "RacingEngine.litres = 5.0"])
+    assert RacingEngine().arguments[:2] == (4, 5.0)
+    assert Engine().arguments[:2] == (4, 2.0)
+
+
+def test_each_load_starts_afresh():
+    configuration.load([], ["Engine.cylinders = 4", "Engine.litres = 3.0"])
+    configuration.load([], ["Engine.cylinders = 5"])
+    assert configuration.bindings() == {"Engine.cylinders": "5"}
+    assert Engine().arguments[:2] == (5, 2.0)
+
+
+def test_an_include_is_found_beside_the_file_that_includes_it(write, tmp_path, monkeypatch):
+    (tmp_path / "garage").mkdir()
+    write("garage/base.gin", "Engine.cylinders = 4")
+    write("base.gin", "Engine.cylinders = 99")
+    write("garage/mine.gin", "include 'base.gin'")
+    configuration.load(["garage/mine.gin"])
+    assert configuration.bindings() == {"Engine.cylinders": "4"}
+
+
+def test_names_of_ours_win_over_those_of_tf_agents():
+    from tf_agents.train import learner as tf_agents_learner
+
+    from agents import learner
+
+    assert learner.Learner.__name__ == tf_agents_learner.Learner.__name__
+    known = error_of(bindings=["Learner.nothing_like_it = 1"])
+    assert "'nothing_like_it' of Learner" in known
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_file_loads_by_name_from_anywhere(name, tmp_path, monkeypatch):
+    import agents.training  # noqa: F401
+
+    monkeypatch.chdir(tmp_path)
+    configuration.load([name])
+    by_file = configuration.bindings()
+    configuration.load([name.removesuffix(".gin")])
+    assert configuration.bindings() == by_file != {}
+
+
+@pytest.mark.parametrize(
+    ("binding", "message"),
+    [
+        (
+            "Engine.cylinder = 4",
+            "unknown parameter 'cylinder' of Engine: did you mean 'cylinders'?",
+        ),
+        ("Engine.self = 4", "unknown parameter 'self' of Engine: it has cylinders, litres, fuel"),
+        ("Engin.cylinders = 4", "unknown name 'Engin': did you mean 'Engine'?"),
+        ("drive.engine = @Engin()", "unknown name 'Engin': did you mean 'Engine'?"),
+        ("Engine.cylinders = 'eight'", "Engine.cylinders must be an int, got 'eight'"),
+        ("Engine.cylinders = 8.5", "Engine.cylinders must be an int, got 8.5"),
+        ("Engine.cylinders = 1e6", "Engine.cylinders must be an int, got 1000000.0: write 1000000"),
+        ("Engine.cylinders = True", "Engine.cylinders must be an int, got True"),
+        ("Engine.cylinders = None", "Engine.cylinders must be an int, got None"),
+        ("Engine.litres = True", "Engine.litres must be a float, got True"),
+        ("Engine.turbo = 1", "Engine.turbo must be a bool, got 1"),
+        ("Engine.name = 1", "Engine.name must be a str or None, got 1"),
+        ("Engine.fuel = 'coal'", "Engine.fuel must be 'petrol' or 'diesel', got 'coal'"),
+        ("a/Engine.cylinders = 'x'", "a/Engine.cylinders must be an int, got 'x'"),
+        ("X = 'x'\nEngine.cylinders = %X", "Engine.cylinders must be an int, got 'x'"),
+        (
+            "SIZE = 1\nEngine.cylinders = %SIZES",
+            "%SIZES, for Engine.cylinders, is not defined: did",
+        ),
+        ("X = %X\nEngine.cylinders = %X", "%X, for Engine.cylinders, is defined by itself"),
+        ("Engine.fuel = diesel", "diesel is not a value, did you mean 'diesel'?"),
+        ("Engine.turbo = true", "true is not a value, did you mean True?"),
+        ("Engine.cylinders =", "cannot read 'Engine.cylinders =': "),
+        ("Engine.cylinders 4", "cannot read 'Engine.cylinders 4': "),
+        ("Engine.parts = (1,", "cannot read 'Engine.parts = (1,': "),
+        ("import os", "may import modules of agents only"),
+        ("from os import path", "may import modules of agents only"),
+        ("import agents.no_such_module", "there is no module agents.no_such_module"),
+        ("include 'no_such.gin'", "there is no gin file 'no_such.gin'"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_one_clear_line(binding, message):
+    assert message in error_of(bindings=[binding])
+
+
+def test_a_mistake_in_a_file_names_file_and_line(write):
+    write("engine.gin", "Engine.litres = 3.0", "", "Engine.cylinders = 'eight'")
+    assert error_of(["engine.gin"]) == "engine.gin:3: Engine.cylinders must be an int, got 'eight'"
+    write("engine.gin", "Engine.litres = 3.0", "Engine.cylinder = 8")
+    assert error_of(["engine.gin"]).startswith("engine.gin:2: unknown parameter 'cylinder'")
+    write("engine.gin", "Engine.litres = 3.0", "Engine:", "  cylinders = 8", "  name = ?")
+    assert error_of(["engine.gin"]).startswith("engine.gin:4: cannot read 'name = ?'")
+    write("outer.gin", "", "include 'engine.gin'")
+    assert error_of(["outer.gin"]).startswith("engine.gin:4: cannot read 'name = ?'")
+
+
+def test_a_missing_file_comes_with_the_closest_shipped_name(write):
+    wrong = error_of(["space_invader.gin"])
+    assert wrong == (
+        "there is no gin file 'space_invader.gin', here or shipped: did you mean 'space_invaders'?"
+    )
+    write("outer.gin", "include 'space_invader.gin'")
+    assert error_of(["outer.gin"]) == f"outer.gin:1: {wrong}"
+
+
+def test_files_that_cannot_be_read(write, tmp_path):
+    write("a.gin", "include 'b.gin'")
+    write("b.gin", "include 'a.gin'")
+    assert error_of(["a.gin"]) == "b.gin:1: a.gin includes itself: remove this line"
+    (tmp_path / "binary.gin").write_bytes(b"\xff\xfe\x00")
+    assert "cannot read the gin file" in error_of(["binary.gin"])
+
+
+def test_a_gin_file_may_import_a_module_of_ours():
+    script = (
+        "import sys; from agents import configuration;"
+        "configuration.load([], ['import agents.scores']); print('agents.scores' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "True"
+
+
+def test_values_passed_in_code_are_checked_too():
+    with pytest.raises(UserError) as caught:
+        Engine("x")
+    assert str(caught.value).splitlines()[0] == "Engine.cylinders must be an int, got 'x'"
+    with pytest.raises(UserError, match=r"^drive.kilometres must be an int, got None"):
+        drive(1, kilometres=None)
+
+
+def test_a_value_that_nobody_gives_is_asked_for():
+    with pytest.raises(UserError, match=r"Engine.cylinders has no value: bind it to an int"):
+        Engine()
+
+
+def test_the_message_of_a_user_error_is_one_line():
+    assert str(UserError("two\n  lines")) == "two lines"
+
+
+def test_a_binding_that_nothing_used_is_named(write):
+    mine = write("mine.gin", "SIZE = 4", "Engine.cylinders = 4", "Engine.litres = 1.0")
+    configuration.load([mine], ["drive.kilometres = 7", "drive.engine = 1"])
+    Engine(litres=3.0)
+    drive(engine=2)
+    with pytest.raises(UserError) as caught:
+        configuration.check_used()
+    assert str(caught.value) == (
+        "nothing in this run uses SIZE (mine.gin:1), Engine.litres (mine.gin:3), drive.engine:"
+        " remove it or correct it"
+    )
+
+
+def test_used_bindings_pass_through_macros_references_and_scopes():
+    configuration.load(
+        [],
+        [
+            "SIZE = 4",
+            "Engine.litres = 1.0",
+            "sport/Engine.cylinders = %SIZE",
+            "drive.engine = @sport/Engine()",
+        ],
+    )
+    drive()
+    configuration.check_used()
+
+
+def test_a_binding_hidden_by_an_inner_scope_is_unused():
+    configuration.load([], ["Engine.cylinders = 4", "sport/Engine.cylinders = 8"])
+    with gin.config_scope("sport"):
+        Engine()
+    with pytest.raises(UserError, match=r"uses Engine.cylinders: remove"):
+        configuration.check_used()
+
+
+def test_shipped_files_are_exempt_unless_the_user_overrides_them():
+    import agents.training  # noqa: F401
+
+    configuration.load(["dqn.gin"])
+    configuration.check_used()
+    configuration.load(["dqn.gin"], ["DQN.gamma = 0.5"])
+    with pytest.raises(UserError, match=r"uses DQN.gamma: remove"):
+        configuration.check_used()
+
+
+def test_bindings_are_sorted_and_have_their_macros_resolved():
+    configuration.load(
+        [],
+        [
+            "SIZE = 4",
+            "Engine.parts = {'a': [%SIZE, (1, %SIZE)], 'b': @drive}",
+            "Engine.cylinders = %SIZE",
+            "a/Engine.fuel = 'diesel'",
+        ],
+    )
+    assert list(configuration.bindings().items()) == [
+        ("Engine.cylinders", "4"),
+        ("Engine.parts", "{'a': [4, (1, 4)], 'b': @drive}"),
+        ("a/Engine.fuel", "'diesel'"),
+    ]
+
+
+def test_bindings_written_as_gin_load_again():
+    configuration.load([], ["SIZE = 4", "Engine.cylinders = %SIZE", "drive.engine = @Engine()"])
+    before, text = configuration.bindings(), gin.config_str()
+    configuration.load([], [text])
+    assert configuration.bindings() == before
+
+
+def test_differences_are_shown_from_the_run_to_now():
+    old = {"A.x": "1", "A.y": "2", "A.z": "3"}
+    new = {"A.x": "1", "A.y": "5", "B.w": "'pong'"}
+    assert configuration.differences(old, new) == [
+        "A.y: 2 in the run, 5 now",
+        "A.z: 3 in the run, not set now",
+        "B.w: not set in the run, 'pong' now",
+    ]
+    assert configuration.differences(old, old) == []

@@ -1,0 +1,135 @@
+"""In: an agent and real games. Out: the scores of whole games, one per environment."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tf_agents.trajectories.time_step import StepType
+
+from agents import configuration
+from agents.algorithms.dqn import DQN
+from agents.collection import EpsilonGreedy
+from agents.environments import AtariEnvironment
+from agents.errors import UserError
+from agents.evaluation import Evaluation, Evaluator
+from tests.tiny_dqn import tiny_network
+
+
+@pytest.fixture
+def bind():
+    """Binds the environment's arguments, as a configuration does."""
+
+    def bind(**arguments):
+        bindings = [f"AtariEnvironment.{name} = {value!r}" for name, value in arguments.items()]
+        configuration.load([], bindings)
+
+    yield bind
+    configuration.load([])
+
+
+@pytest.fixture
+def agent():
+    tf.keras.utils.set_random_seed(0)
+    return DQN(6, network=tiny_network, optimizer=lambda: tf.keras.optimizers.legacy.SGD(0.1))
+
+
+def play_one_game_each(agent, episodes, epsilon, seed, **environment):
+    """What an evaluation must give, from the time steps of whole games alone."""
+    env = AtariEnvironment(num_envs=episodes, seed=seed, **environment)
+    policy, rng = EpsilonGreedy(agent), np.random.default_rng(seed)
+    time_step = env.reset()
+    scores, steps, over = np.zeros(episodes), np.zeros(episodes), np.zeros(episodes, bool)
+    newest = []
+    while not over.all():
+        newest.append(time_step.observation[0, :, :, -1])
+        time_step = env.step(policy.action(time_step.observation, epsilon, rng))
+        scores += time_step.reward * ~over
+        steps += ~over
+        over |= time_step.step_type == StepType.LAST
+    return scores, steps, newest
+
+
+def test_scores_are_the_first_game_of_every_environment(bind, agent):
+    bind(game="space_invaders")
+    cap = 2000
+    evaluator = Evaluator(
+        agent, episodes=3, epsilon=0.7, max_frames_per_episode=cap, seed=3, film_agent_steps=60
+    )
+    evaluation = evaluator.run()
+    scores, steps, newest = play_one_game_each(
+        agent, 3, 0.7, 3, game="space_invaders", max_frames_per_episode=cap
+    )
+    assert evaluation.game == "space_invaders"
+    np.testing.assert_array_equal(evaluation.scores, scores)
+    np.testing.assert_array_equal(np.ceil(evaluation.frames / 4), steps)
+    assert len(set(scores)) == 3
+    # Some games end, others are cut, so some environments play on after their game.
+    assert evaluation.frames.min() < cap == evaluation.frames.max()
+    np.testing.assert_array_equal(evaluation.film, newest[:60])
+    assert evaluation.film.dtype == np.uint8
+
+    again = evaluator.run()
+    np.testing.assert_array_equal(again.scores, scores)
+    np.testing.assert_array_equal(again.film, evaluation.film)
+    other_seed = Evaluator(
+        agent, episodes=3, epsilon=0.7, max_frames_per_episode=cap, seed=4, film_agent_steps=60
+    ).run()
+    assert not np.array_equal(other_seed.film, evaluation.film)
+
+
+def test_a_lost_life_ends_no_game(bind, agent):
+    agent.num_actions = 4  # Breakout's, where only chance acts
+    bind(game="breakout", terminal_on_life_loss=True)
+    evaluation = Evaluator(agent, episodes=2, epsilon=1.0, seed=5).run()
+    scores, steps, newest = play_one_game_each(
+        agent, 2, 1.0, 5, game="breakout", terminal_on_life_loss=False
+    )
+    np.testing.assert_array_equal(evaluation.scores, scores)
+    np.testing.assert_array_equal(np.ceil(evaluation.frames / 4), steps)
+
+
+def test_the_cap_cuts_every_game_and_the_film_ends_with_the_first(bind, agent):
+    bind(game="space_invaders")
+    evaluation = Evaluator(agent, episodes=2, max_frames_per_episode=200).run()
+    np.testing.assert_array_equal(evaluation.frames, [200, 200])
+    assert evaluation.film.shape == (50, 84, 84)
+
+
+def statistics(game, scores):
+    frames = np.arange(len(scores)) * 100 + 500
+    return Evaluation(game, np.array(scores), frames, np.zeros((1, 84, 84), np.uint8)).statistics()
+
+
+def test_statistics():
+    assert statistics("space_invaders", [100.0, 200.0, 600.0]) == pytest.approx(
+        {
+            "mean": 300,
+            "median": 200,
+            "sd": ((200**2 + 100**2 + 300**2) / (3 - 1)) ** 0.5,
+            "mean_frames": 600,
+            "human_normalized": (300 - 148.0) / (1668.7 - 148.0),
+        }
+    )
+
+
+def test_one_game_has_no_spread_and_an_unpublished_one_no_human():
+    assert statistics("adventure", [7.0]) == {
+        "mean": 7,
+        "median": 7,
+        "sd": 0,
+        "mean_frames": 500,
+    }
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "line"),
+    [
+        ({"episodes": 0}, "Evaluator.episodes must be at least 1, got 0"),
+        ({"epsilon": -0.1}, "Evaluator.epsilon must be between 0 and 1, got -0.1"),
+        ({"seed": -1}, "Evaluator.seed must be at least 0, got -1"),
+        ({"film_agent_steps": 0}, "Evaluator.film_agent_steps must be at least 1, got 0"),
+    ],
+)
+def test_a_value_out_of_range_is_named(agent, kwargs, line):
+    with pytest.raises(UserError) as error:
+        Evaluator(agent, **kwargs)
+    assert str(error.value).splitlines()[0] == line

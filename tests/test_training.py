@@ -1,0 +1,162 @@
+"""The loop: exact ratios, a complete record, resume, and errors that damage nothing."""
+
+import json
+
+import pytest
+import tensorflow as tf
+
+from agents import checkpoints, configuration, training
+from agents.checkpoints import Checkpoints
+from agents.errors import UserError
+from agents.replay import Replay
+from agents.run_directory import RunDirectory
+from tests.training_process import BINDINGS, Silent, train
+
+AGENT_STEPS = 600
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    path = tmp_path_factory.mktemp("run")
+    train(path, AGENT_STEPS)
+    return path
+
+
+def points(run_dir):
+    """{tag: [(agent_steps, value)]} of all event files."""
+    found = {}
+    for path in sorted((run_dir / "events").iterdir()):
+        for record in tf.data.TFRecordDataset(str(path)):
+            event = tf.compat.v1.Event.FromString(record.numpy())
+            for value in event.summary.value:
+                content = tf.make_ndarray(value.tensor)
+                found.setdefault(value.tag, []).append((event.step, content))
+    return found
+
+
+def test_the_ratio_of_updates_to_agent_steps_is_exact_at_every_logged_point(run_dir):
+    logged = points(run_dir)["3_learning/updates"]
+    assert len(logged) == AGENT_STEPS // 50
+    for agent_steps, updates in logged:
+        assert updates == max(0, agent_steps - 100) // 4
+
+
+@pytest.mark.parametrize("ratio", [1 / 3, 2.0, 1])
+def test_other_ratios_are_exact_too(tmp_path, ratio):
+    run = train(tmp_path, 160, f"Training.updates_per_agent_step = {ratio}")
+    updates = checkpoints.load_state(Checkpoints(tmp_path / "checkpoints").latest())["log"]
+    assert updates["updates"] == int((run.agent_steps - 100) * ratio + 1e-9)
+
+
+def test_tensorboard_has_the_whole_story(run_dir):
+    tags = points(run_dir)
+    stages = ("environment", "acting", "writing", "sampling", "learning", "evaluation", "saving")
+    assert set(tags) >= {
+        "configuration",
+        "1_score/training_mean_of_100_games",
+        "1_score/clipped_return",
+        "1_score/game_length_frames",
+        "2_evaluation/mean",
+        "2_evaluation/median",
+        "2_evaluation/sd",
+        "2_evaluation/human_normalized",
+        "2_evaluation/game",
+        "3_learning/loss",
+        "3_learning/q_value",
+        "3_learning/target",
+        "3_learning/gradient_norm",
+        "3_learning/epsilon",
+        "3_learning/replay_transitions",
+        "4_speed/agent_steps_per_second",
+        "4_speed/frames_per_second",
+        *(f"5_seconds/{stage}" for stage in stages),
+    }
+    assert "AtariEnvironment.game = 'space_invaders'" in str(tags["configuration"][0][1])
+    width, height, gif = tags["2_evaluation/game"][0][1]
+    assert (width, height) == (b"84", b"84")
+    assert gif.startswith(b"GIF89a")
+
+
+def test_it_is_evaluated_before_the_first_step_and_then_periodically(run_dir):
+    lines = (run_dir / "evaluations.jsonl").read_text().splitlines()
+    evaluated = [json.loads(line)["agent_steps"] for line in lines]
+    assert evaluated[0] == 0
+    assert [agent_steps // 400 for agent_steps in evaluated] == [0, 1]
+    assert all(len(json.loads(line)["scores"]) == 2 for line in lines)
+
+
+def test_the_replay_holds_every_agent_step(run_dir):
+    newest = Checkpoints(run_dir / "checkpoints").latest()
+    scratch_dir = run_dir.parent / "scratch"
+    checkpoints.lay_replay(newest, scratch_dir)
+    replay = Replay(1, 1, scratch_dir, capacity=2000, batch_size=8)
+    # Windows are complete one step late, and a window's transition is its second-last frame.
+    assert len(replay) == checkpoints.load_state(newest)["log"]["agent_steps"]
+    replay.close()
+
+
+def test_a_resumed_run_goes_on_where_it_was(run_dir, tmp_path):
+    train(tmp_path, 300)
+    state = checkpoints.load_state(Checkpoints(tmp_path / "checkpoints").latest())
+    reporter = Silent()
+    run = train(tmp_path, 500, reporter=reporter)
+    assert reporter.started_at == state["log"]["agent_steps"]
+    assert "resumed at" in reporter.messages[0]
+    assert not any("evaluation at 0" in message for message in reporter.messages)
+    after = checkpoints.load_state(Checkpoints(tmp_path / "checkpoints").latest())
+    assert after["log"]["updates"] == (run.agent_steps - 100) // 4
+    assert after["rng"] != state["rng"]
+    steps = [agent_steps for agent_steps, _ in points(tmp_path)["3_learning/updates"]]
+    assert steps == sorted(set(steps))
+    assert [step // 50 for step in steps] == list(range(1, 11))
+
+
+def test_the_first_updates_after_a_resume_draw_from_the_restored_replay(tmp_path):
+    train(tmp_path, 300)
+    newest = Checkpoints(tmp_path / "checkpoints").latest()
+    scratch_dir = tmp_path / "scratch"
+    checkpoints.lay_replay(newest, scratch_dir)
+    replay = Replay(4, 1, scratch_dir, capacity=2000, batch_size=8)
+    # Nothing has been written since: what is drawn can only be what was saved.
+    window = next(iter(replay.dataset()))
+    assert window.frames.shape == (8, 5, 84, 84)
+    assert tf.reduce_max(window.frames) > 0
+    replay.close()
+
+
+def test_a_finished_run_has_nothing_left_to_do(tmp_path):
+    train(tmp_path, 200)
+    before = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    run = train(tmp_path, 200)
+    assert 200 <= run.agent_steps < 204
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == before
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path):
+    with pytest.raises(UserError, match=r"not finite.*last checkpoint is"):
+        train(tmp_path, 3000, "adam.learning_rate = 1e30", "LEARNING_STARTS_AGENT_STEPS = 110")
+    newest = Checkpoints(tmp_path / "checkpoints").latest()
+    assert newest is not None
+    assert newest.name.startswith("00000000010")
+
+
+@pytest.mark.parametrize(
+    ("binding", "message"),
+    [
+        ("Training.agent_steps = 0", "Training.agent_steps must be at least 1"),
+        ("Training.updates_per_agent_step = 0", "Training.updates_per_agent_step must be above 0"),
+        ("Training.log_period_agent_steps = -1", "Training.log_period_agent_steps must be"),
+        ("LEARNING_STARTS_AGENT_STEPS = 0", "Training.learning_starts_agent_steps must be"),
+        ("rmsprop.learning_rate = 0.1", "rmsprop.learning_rate"),
+    ],
+)
+def test_bad_values_are_named(tmp_path, binding, message):
+    configuration.load(["space_invaders.gin"], [*BINDINGS, binding])
+    with RunDirectory(tmp_path) as owned, pytest.raises(UserError, match=message):
+        training.Training(owned, Silent())
+    assert not (tmp_path / "config.gin").exists()
+
+
+def test_runs_are_named_after_game_and_algorithm():
+    configuration.load(["space_invaders.gin"], ["AtariEnvironment.game = 'ALE/Pong-v5'"])
+    assert training.run_name() == "pong_DQN"
