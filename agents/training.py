@@ -119,16 +119,16 @@ class Training:
         self._rng = np.random.default_rng(seed)
         # A resumed run starts new games, which must not be those of the run's start.
         self._env = AtariEnvironment(seed=seed + self.agent_steps)
-        self._agent = agent(self._env.num_actions)
+        self.agent = agent(self._env.num_actions)
         self._epsilon = LinearEpsilon()
-        self._evaluator = Evaluator(self._agent)
+        self._evaluator = Evaluator(self.agent)
         self._seconds = StageSeconds()
         scratch_dir = self._run_dir / "checkpoints" / ".reverb"
         checkpoints.lay_replay(checkpoint, scratch_dir)
-        self._replay = Replay(self._env.batch_size, self._agent.n_step, scratch_dir)
-        self._learner = Learner(self._agent, self._replay.dataset())
+        self._replay = Replay(self._env.batch_size, self.agent.n_step, scratch_dir)
+        self._learner = Learner(self.agent, self._replay.dataset())
         if checkpoint and state:
-            checkpoints.load_agent(checkpoint, self._agent)
+            checkpoints.load_agent(checkpoint, self.agent)
             self._rng.bit_generator.state = state["rng"]
             reporter.message(f"resumed at {self.agent_steps:,} agent steps from {checkpoint}")
         configuration.check_used()
@@ -159,7 +159,7 @@ class Training:
         return self.agent_steps >= self._total_agent_steps
 
     def _loop(self, stop: StopSignal) -> None:
-        policy = EpsilonGreedy(self._agent)
+        policy = EpsilonGreedy(self.agent)
         driver = VectorDriver(self._env, policy, self._replay, self._rng, self._seconds)
         learning: dict[str, float] = {}
         if self.agent_steps == 0:
@@ -223,7 +223,7 @@ class Training:
         self._log.flush()
         path = self._checkpoints.save(
             self.agent_steps,
-            self._agent,
+            self.agent,
             self._replay.save,
             {
                 "log": self._log.state(self.agent_steps, self._learner.updates),
@@ -238,7 +238,7 @@ class Training:
         gpus = tf.config.list_physical_devices("GPU")
         return {
             "game": f"{self._env.game}, {self._env.batch_size} environments",
-            "algorithm": type(self._agent).__name__,
+            "algorithm": type(self.agent).__name__,
             "agent steps": f"{self._total_agent_steps:,}",
             "frames": f"{self._total_agent_steps * self._env.frameskip:,}",
             "updates per agent step": str(self._updates_per_agent_step),

@@ -59,6 +59,7 @@ def test_an_exploration_out_of_range_is_named(kwargs, line):
 
 
 OBSERVATIONS = np.random.default_rng(0).integers(0, 256, (32, 84, 84, 4), np.uint8)
+OBSERVATIONS *= np.random.default_rng(1).integers(0, 2, (32, 1, 1, 4), np.uint8)  # black frames
 # As the environment hands them out: the newest frame last, but not in memory.
 VIEW = np.moveaxis(np.ascontiguousarray(np.moveaxis(OBSERVATIONS, -1, 1)), 1, -1)
 
@@ -101,7 +102,7 @@ def test_equal_generators_explore_alike_whatever_epsilon():
     assert one.bit_generator.state == other.bit_generator.state == greedy.bit_generator.state
 
 
-def collect(tmp_path, env, steps, epsilon=0.9, seed=0):
+def collect(tmp_path, env, steps, epsilon, seed=0):
     """Drives; returns every time step, its lives, the games, the agent steps, the replay's size."""
     replay = Replay(env.batch_size, 1, tmp_path / "replay", capacity=10_000)
     policy, seconds = EpsilonGreedy(make_agent(env.num_actions)), StageSeconds()
@@ -139,12 +140,12 @@ def whole_games(time_steps, ends_game):
 
 
 def test_episodes_are_the_sums_of_what_happened(tmp_path):
-    env = AtariEnvironment("space_invaders", num_envs=3, seed=1, max_frames_per_episode=1600)
-    time_steps, lives, episodes, agent_steps, transitions = collect(tmp_path, env, 700)
+    env = AtariEnvironment("space_invaders", num_envs=3, seed=4, max_frames_per_episode=1600)
+    time_steps, _, episodes, agent_steps, transitions = collect(tmp_path, env, 420, epsilon=1.0)
     games = whole_games(time_steps, lambda t, i: time_steps[t].step_type[i] == StepType.LAST)
     assert games == [(e.environment, e.score, e.clipped_return, e.agent_steps) for e in episodes]
     no_reset = sum(np.count_nonzero(t.step_type != StepType.FIRST) for t in time_steps)
-    assert agent_steps == no_reset == transitions < 3 * 700
+    assert agent_steps == no_reset == transitions < 3 * 420
     assert all(e.clipped_return < e.score for e in episodes)  # rewards are 5 and more
     # Cut at the cap, or over within the last agent step of four frames.
     assert {e.frames == 1600 for e in episodes} == {True, False}

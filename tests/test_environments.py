@@ -369,7 +369,7 @@ def test_fire_start_of_a_game_without_fire():
 )
 def test_noop_starts(noop_max, use_fire_reset, start_frames):
     settings = {**DETERMINISTIC, "noop_max": noop_max, "use_fire_reset": use_fire_reset}
-    environment = AtariEnvironment("pong", num_envs=8, **settings)
+    environment = AtariEnvironment("pong", num_envs=5, **settings)
     drawn = set()
     for _ in range(8):
         environment.reset()
@@ -383,7 +383,7 @@ def test_noop_starts(noop_max, use_fire_reset, start_frames):
 @pytest.mark.parametrize("settings", [STICKY, NO_OP_STARTS], ids=["games", "lives"])
 def test_passes_tf_agents_validation(settings):
     environment = AtariEnvironment("space_invaders", num_envs=4, **settings)
-    validate_py_environment(environment, episodes=20)
+    validate_py_environment(environment, episodes=6)
 
 
 def test_specs():

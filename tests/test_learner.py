@@ -93,9 +93,9 @@ def test_sampling_seconds_hold_the_wait_for_a_batch():
         time.sleep(0.2)
         return np.float32(0)
 
-    def late(*window):
+    def late(window):
         with tf.control_dependencies([tf.numpy_function(wait, [], tf.float32)]):
-            return tf.nest.map_structure(tf.identity, Window(*window))
+            return tf.nest.map_structure(tf.identity, window)
 
     learner = Learner(make_agent(), dataset(make_windows(1)).map(late))
     assert learner.run(2)["sampling_seconds"] >= 0.19  # per update, whatever the updates take

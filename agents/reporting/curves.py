@@ -118,9 +118,12 @@ def plot(
     last_agent_steps = 0
     for name, run_dir in runs.items():
         agent_steps, scores = episodes(run_dir)
-        last_agent_steps = max(last_agent_steps, int(agent_steps[-1]))
+        run_agent_steps = int(agent_steps[-1])
+        last_agent_steps = max(last_agent_steps, run_agent_steps)
+        # An unfinished window is drawn at the last game.
+        ends = ((min(w.agent_steps, run_agent_steps), w.mean) for w in windows(agent_steps, scores))
         (line,) = axes.plot(
-            *zip(*((w.agent_steps, w.mean) for w in windows(agent_steps, scores)), strict=True),
+            *zip(*ends, strict=True),
             marker="o",
             label=name,
         )
@@ -137,9 +140,9 @@ def plot(
             ends, [w.min for w in shown], [w.max for w in shown], color="k", alpha=0.15
         )
     axes.set(
-        title=title,
+        title=f"{title}, games of each {WINDOW_AGENT_STEPS:,} agent steps (thin: {_SMOOTHED_GAMES} games)",
         xlabel="agent steps",
-        ylabel=f"score per window of {WINDOW_AGENT_STEPS:,} agent steps\n(thin: of {_SMOOTHED_GAMES} games)",
+        ylabel="mean training score",
     )
     axes.legend()
     axes.grid(alpha=0.3)

@@ -1,0 +1,371 @@
+"""In: episodes of every shape, written step by step. Out: what the replay hands back, against a
+model that reads the n-step transitions off the whole episodes."""
+
+import collections
+import dataclasses
+
+import numpy as np
+import portpicker
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tf_agents.trajectories import TimeStep
+
+from agents.checkpoints import lay_replay
+from agents.environments import AtariEnvironment
+from agents.errors import UserError
+from agents.replay import MAX_PENDING_ITEMS, Ending, Replay, Window, to_transition
+
+FIRST, MID, LAST = 0, 1, 2
+# Powers of one half and whole rewards: every sum is exact in float32, so bits can be compared.
+GAMMA = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """What one environment says at one time step."""
+
+    step_type: int
+    action: int  # that led here
+    reward: float
+    discount: float
+    observation: np.ndarray  # uint8 [84, 84, 4]
+
+
+Transition = collections.namedtuple(
+    "Transition", "observation action reward discount next_observation"
+)
+
+
+def n_step_transitions(steps, n, max_abs_reward):
+    """All transitions of one environment, read off its steps by the definition.
+
+    Hessel et al. 2018, eq. 1: S_t, A_t, R_{t+1} + gamma R_{t+2} + ... (n terms, fewer where the
+    episode ends before), S_{t+n}. The agent bootstraps with gamma times the discount.
+    """
+    episodes = []
+    for step in steps:
+        if step.step_type == FIRST:
+            episodes.append([])
+        episodes[-1].append(step)
+    transitions = []
+    for episode in episodes:
+        ended = episode[-1].step_type == LAST
+        for t in range(len(episode) - 1):
+            following = episode[t + 1 : t + 1 + n]
+            if len(following) < n and not ended:
+                continue  # its return is not known yet
+            total = 0.0
+            for k, step in enumerate(following):
+                reward = step.reward
+                if max_abs_reward is not None:
+                    reward = max(-max_abs_reward, min(max_abs_reward, reward))
+                total += GAMMA**k * reward
+            last = following[-1]
+            discount = GAMMA ** (len(following) - 1) if last.discount else 0.0
+            transitions.append(
+                Transition(
+                    episode[t].observation.tobytes(),
+                    following[0].action,
+                    total,
+                    discount,
+                    last.observation.tobytes(),
+                )
+            )
+    return transitions
+
+
+def write(replay, environments):
+    """Writes the steps of all environments, which must be equally many."""
+    buffer = np.empty((len(environments), 4, 84, 84), np.uint8)
+    for steps in zip(*environments, strict=True):
+        # Like the environment's observation: stacks first in memory, last in the shape. The replay
+        # has to copy what it keeps, since the buffer is used again.
+        np.stack([step.observation.transpose(2, 0, 1) for step in steps], out=buffer)
+        time_step = TimeStep(
+            np.array([step.step_type for step in steps], np.int32),
+            np.array([step.reward for step in steps], np.float32),
+            np.array([step.discount for step in steps], np.float32),
+            buffer.transpose(0, 2, 3, 1),
+        )
+        replay.write(time_step, np.array([step.action for step in steps], np.int32))
+    replay.flush()
+
+
+def stored_transitions(replay, max_abs_reward=None):
+    """Samples until each item has been seen, and returns the transition of each."""
+    size, frames, outcomes = len(replay), {}, {}
+    batches = iter(replay.dataset())
+    # An item is missed by 40 draws per item with probability e^-40.
+    for _ in range(1 + 40 * size // 32):
+        if len(frames) == size:
+            break
+        window = next(batches)
+        np.testing.assert_allclose(window.probability, 1 / size)
+        for i, key in enumerate(window.key.numpy()):
+            frames[key], outcomes[key] = window.frames[i], window.outcomes[i]
+    assert len(frames) == size
+    if not size:
+        return []
+    window = Window(tf.stack([*frames.values()]), tf.stack([*outcomes.values()]), None, None)
+    transition = to_transition(window, GAMMA, max_abs_reward)
+    parts = (
+        transition.time_step.observation,
+        transition.action_step.action,
+        transition.next_time_step.reward,
+        transition.next_time_step.discount,
+        transition.next_time_step.observation,
+    )
+    assert [part.dtype for part in parts] == [tf.uint8, tf.int32, *2 * [tf.float32], tf.uint8]
+    return [
+        Transition(s.tobytes(), a, r, d, s_next.tobytes())
+        for s, a, r, d, s_next in zip(*(part.numpy() for part in parts), strict=True)
+    ]
+
+
+def assert_same(actual, expected):
+    assert len(actual) == len(expected)
+    assert collections.Counter(actual) == collections.Counter(expected)
+
+
+ENDINGS = ("terminated", "truncated", "given up")
+EPISODES = st.lists(
+    st.tuples(st.integers(1, 8), st.sampled_from(ENDINGS), st.booleans()), min_size=1, max_size=5
+)
+
+
+def play(episodes, num_steps, rng):
+    """The steps of one environment: the episodes, then one that goes on until `num_steps`.
+
+    An episode is (actions, ending, whether its first stack is black but for the newest frame);
+    after a lost life it is not. "Given up" means reset without a LAST.
+    """
+    steps = []
+    for length, ending, is_black in [*episodes, (num_steps, "given up", True)]:
+        stack = rng.integers(0, 256, (84, 84, 4), np.uint8)
+        stack[:, :, : 3 * is_black] = 0
+        steps.append(Step(FIRST, int(rng.integers(18)), 0.0, 1.0, stack))
+        for i in range(1, length + 1):
+            frame = rng.integers(0, 256, (84, 84, 1), np.uint8)
+            stack = np.concatenate([stack[:, :, 1:], frame], axis=-1)
+            is_last = i == length and ending != "given up"
+            steps.append(
+                Step(
+                    LAST if is_last else MID,
+                    int(rng.integers(18)),
+                    float(rng.integers(-3, 4)),
+                    0.0 if is_last and ending == "terminated" else 1.0,
+                    stack,
+                )
+            )
+    return steps[:num_steps]
+
+
+def one_environment(lengths, seed=0):
+    """Terminated episodes with these numbers of actions, one after the other."""
+    num_steps = sum(lengths) + len(lengths)
+    episodes = [(length, "terminated", True) for length in lengths]
+    return play(episodes, num_steps, np.random.default_rng(seed))
+
+
+@pytest.fixture
+def make_replay(tmp_path):
+    """Makes replays in directories of their own and stops them."""
+    replays = []
+
+    def make(num_envs=1, n_step=1, scratch_dir=None, **arguments):
+        scratch_dir = scratch_dir or tmp_path / f"scratch_{len(replays)}"
+        replays.append(Replay(num_envs, n_step, scratch_dir, **{"capacity": 10_000, **arguments}))
+        return replays[-1]
+
+    yield make
+    for replay in replays:
+        replay.close()
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    environments=st.lists(EPISODES, min_size=1, max_size=3),
+    n=st.integers(1, 5),
+    max_abs_reward=st.sampled_from([None, 1.0]),
+    seed=st.integers(0, 2**32),
+)
+def test_stores_exactly_the_n_step_transitions(
+    tmp_path_factory, environments, n, max_abs_reward, seed
+):
+    rng = np.random.default_rng(seed)
+    num_steps = max(sum(length + 1 for length, _, _ in episodes) for episodes in environments)
+    environments = [play(episodes, num_steps, rng) for episodes in environments]
+    replay = Replay(len(environments), n, tmp_path_factory.mktemp("scratch"), capacity=1000)
+    write(replay, environments)
+    expected = [
+        transition
+        for steps in environments
+        for transition in n_step_transitions(steps, n, max_abs_reward)
+    ]
+    assert_same(stored_transitions(replay, max_abs_reward), expected)
+    replay.close()
+
+
+@pytest.mark.parametrize(("n", "terminal_on_life_loss"), [(1, False), (3, True)])
+def test_stores_a_real_game(make_replay, n, terminal_on_life_loss):
+    num_envs, rng = 2, np.random.default_rng(0)
+    game = AtariEnvironment(
+        "breakout",
+        num_envs=num_envs,
+        use_fire_reset=True,
+        terminal_on_life_loss=terminal_on_life_loss,
+    )
+    replay = make_replay(num_envs, n)
+    environments = [[] for _ in range(num_envs)]
+    lives = np.zeros(num_envs, np.int32)
+    time_step, actions = game.reset(), np.zeros(num_envs, np.int32)
+    lost_lives = game_overs = 0
+    for _ in range(350):
+        replay.write(time_step, actions)
+        info = game.get_info()
+        lost_lives += np.sum(info["lives"] < lives)
+        game_overs += np.sum(info["game_over"])
+        lives = info["lives"]
+        for i, steps in enumerate(environments):
+            of_one = (part[i] for part in (time_step.reward, time_step.discount))
+            observation = time_step.observation[i].copy()
+            steps.append(Step(time_step.step_type[i], actions[i], *of_one, observation))
+        actions = rng.integers(0, game.num_actions, num_envs, np.int32)
+        time_step = game.step(actions)
+    replay.flush()
+    episodes = sum(step.step_type == LAST for steps in environments for step in steps)
+    assert 0 < game_overs < lost_lives
+    assert episodes == (lost_lives if terminal_on_life_loss else game_overs)
+    expected = [t for steps in environments for t in n_step_transitions(steps, n, 1.0)]
+    assert any(t.reward > 0 for t in expected)
+    assert_same(stored_transitions(replay, 1.0), expected)
+
+
+def test_n_step_return_by_hand():
+    frames = tf.repeat(tf.range(7, dtype=tf.uint8), 2 * 84 * 84)
+    frames = tf.transpose(tf.reshape(frames, [7, 2, 84, 84]), [1, 0, 2, 3])
+    outcomes = [
+        [[5, 1, Ending.GOES_ON], [6, -2, Ending.GOES_ON], [7, 3, Ending.GOES_ON]],
+        [[5, 1, Ending.GOES_ON], [6, -2, Ending.TRUNCATED], [0, 0, Ending.PADDING]],
+    ]
+    window = Window(frames, tf.constant(outcomes, tf.float32), None, None)
+    for max_abs_reward, returns in ((None, [1 - 1.8 + 2.43, 1 - 1.8]), (1.0, [0.91, 0.1])):
+        transition = to_transition(window, 0.9, max_abs_reward)
+        np.testing.assert_allclose(transition.next_time_step.reward, returns, rtol=1e-6)
+        np.testing.assert_allclose(transition.next_time_step.discount, [0.81, 0.9], rtol=1e-6)
+        np.testing.assert_array_equal(transition.action_step.action, [5, 5])
+        np.testing.assert_array_equal(transition.time_step.observation[:, 0, 0], 2 * [range(4)])
+        np.testing.assert_array_equal(
+            transition.next_time_step.observation[:, 0, 0], [range(3, 7), range(2, 6)]
+        )
+
+
+def test_an_unfinished_episode_waits_for_its_last_returns(make_replay):
+    replay, steps = make_replay(n_step=3), one_environment([6])
+    write(replay, [steps[:5]])  # FIRST and four actions
+    assert_same(stored_transitions(replay), n_step_transitions(steps[:5], 3, None))
+    assert len(replay) == 2
+    write(replay, [steps[5:]])
+    assert_same(stored_transitions(replay), n_step_transitions(steps, 3, None))
+    assert len(replay) == 6
+
+
+def test_the_oldest_makes_room_for_the_newest(make_replay):
+    replay, steps = make_replay(n_step=2, capacity=10), one_environment([9, 4, 7])
+    write(replay, [steps])
+    assert_same(stored_transitions(replay), n_step_transitions(steps, 2, None)[-10:])
+
+
+def test_a_writer_does_not_run_ahead(make_replay):
+    replay = make_replay()
+    stack = np.zeros((1, 84, 84, 4), np.uint8)
+    one = np.ones(1, np.float32)
+    replay.write(TimeStep(np.array([FIRST]), 0 * one, one, stack), np.zeros(1, np.int32))
+    for written in range(1, 500):
+        replay.write(TimeStep(np.array([MID]), one, one, stack), np.zeros(1, np.int32))
+        assert written - MAX_PENDING_ITEMS <= len(replay) <= written
+
+
+def test_the_first_batch_is_drawn_from_all_that_is_there(make_replay):
+    replay = make_replay()
+    batches = iter(replay.dataset())
+    write(replay, [one_environment([3])])  # Reverb by itself would fill its queue from these three
+    write(replay, [one_environment(20 * [9], seed=1)])
+    assert len(set(next(batches).key.numpy())) > 16
+
+
+def test_a_saved_replay_goes_on(make_replay, tmp_path):
+    first, second, third = (one_environment([7, 5], seed) for seed in range(3))
+    replay = make_replay(n_step=3, capacity=20)
+    write(replay, [first])
+    (tmp_path / "1").mkdir()
+    replay.save(tmp_path / "1" / "replay")
+    write(replay, [second])  # comes after the checkpoint
+    replay.close()
+
+    lay_replay(tmp_path / "1", tmp_path / "restored")
+    restored = make_replay(n_step=3, capacity=20, scratch_dir=tmp_path / "restored")
+    assert_same(stored_transitions(restored), n_step_transitions(first, 3, None))
+    write(restored, [third])
+    both = n_step_transitions([*first, *third], 3, None)
+    assert_same(stored_transitions(restored), both[-20:])
+    (tmp_path / "2").mkdir()
+    restored.save(tmp_path / "2" / "replay")
+    restored.close()
+
+    for name, expected in (("1", both[:12]), ("2", both[-20:])):  # both checkpoints are whole
+        lay_replay(tmp_path / name, tmp_path / "again")
+        again = make_replay(n_step=3, capacity=20, scratch_dir=tmp_path / "again")
+        assert_same(stored_transitions(again), expected)
+        again.close()
+
+
+def test_an_unfinished_episode_is_saved_as_far_as_it_got(make_replay, tmp_path):
+    steps = one_environment([9])[:-1]
+    replay = make_replay(n_step=2)
+    write(replay, [steps])
+    replay.save(tmp_path / "replay")
+    replay.close()
+    lay_replay(tmp_path, tmp_path / "restored")
+    restored = make_replay(n_step=2, scratch_dir=tmp_path / "restored")
+    assert_same(stored_transitions(restored), n_step_transitions(steps, 2, None))
+
+
+def test_closing_ends_the_datasets(make_replay):
+    replay = make_replay(prefetch_batches=1)
+    write(replay, [one_environment([40])])
+    batches = iter(replay.dataset())
+    next(batches)
+    replay.close()
+    for _ in batches:
+        pass
+
+
+def test_a_port_is_used_once_at_a_time_and_again_at_once(make_replay):
+    port = portpicker.pick_unused_port()
+    replay = make_replay(port=port)
+    assert replay.port == port
+    with pytest.raises(UserError, match=rf"^port {port} of Replay\.port .*in use.*: choose"):
+        make_replay(port=port)
+    replay.close()
+    assert make_replay(port=port).port == port
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        {"capacity": 0},
+        {"capacity": 2**31},
+        {"batch_size": 0},
+        {"prefetch_batches": 0},
+        {"port": 0},
+        {"port": 65_536},
+    ],
+)
+def test_values_out_of_range(make_replay, argument):
+    ((name, value),) = argument.items()
+    message = rf"^Replay\.{name} must be between \d+ and \d+, got {value}$"
+    with pytest.raises(UserError, match=message):
+        make_replay(**argument)
