@@ -24,7 +24,7 @@ from agents.replay import Replay
 @configurable
 @dataclasses.dataclass(frozen=True)
 class LinearEpsilon:
-    """Exploration rate: 1 for `warmup_agent_steps`, then to `final` over `decay_agent_steps`.
+    """Exploration rate: 1 during the warm-up, then linear to `final` during the decay.
 
     Raises:
       UserError: a value out of range.

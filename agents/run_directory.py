@@ -3,12 +3,14 @@
     config.gin             every binding in force, enough to repeat the run
     operative_config.gin   those that were used, with all defaults
     run.json               versions, commit, machine, start
+    native.log             what C++ libraries print
     events/, episodes.csv, evaluations.jsonl   see `agents.summaries`
     checkpoints/           see `agents.checkpoints`
 
 It can be copied to another machine and resumed there.
 """
 
+import contextlib
 import fcntl
 import importlib.metadata
 import json
@@ -24,6 +26,8 @@ import gin
 from agents.configuration import bindings, differences
 from agents.errors import UserError
 
+_CONFIG = "config.json"
+_LOCK = ".lock"
 _PACKAGES = ("atari-dqn", "tensorflow", "tf-agents", "dm-reverb", "ale-py", "gymnasium", "numpy")
 
 
@@ -39,7 +43,7 @@ class RunDirectory:
         self.path = path.expanduser().resolve()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.path / ".lock").open("a")
+            self._lock = (self.path / _LOCK).open("a")
         except OSError as e:
             raise UserError(
                 f"the run directory {path} cannot be written ({e.strerror}): "
@@ -52,6 +56,11 @@ class RunDirectory:
                 f"another process trains in {path}: wait for it or choose another --run_dir"
             ) from e
 
+    @property
+    def native_log(self) -> Path:
+        """For what C++ libraries print."""
+        return self.path / "native.log"
+
     def __truediv__(self, name: str) -> Path:
         return self.path / name
 
@@ -61,7 +70,7 @@ class RunDirectory:
         Raises:
           UserError: the run that is here has other bindings; the message shows which.
         """
-        path = self.path / "config.json"
+        path = self.path / _CONFIG
         if not path.exists():
             return
         here, now = json.loads(path.read_text()), bindings()
@@ -77,7 +86,7 @@ class RunDirectory:
         """Writes the configuration in force and, in a new directory, what else a rerun needs."""
         self._write("config.gin", gin.config_str())
         self._write("operative_config.gin", gin.operative_config_str())
-        self._write("config.json", json.dumps(bindings(), indent=1))
+        self._write(_CONFIG, json.dumps(bindings(), indent=1))
         if not (self.path / "run.json").exists():
             self._write("run.json", json.dumps(environment_facts(), indent=1))
 
@@ -90,8 +99,13 @@ class RunDirectory:
         return self
 
     def __exit__(self, *exc_info: Any) -> None:
-        """Lets another process have it."""
+        """Lets another process have it; removes it if no run was started in it."""
         self._lock.close()
+        if not (self.path / _CONFIG).exists():
+            (self.path / _LOCK).unlink()
+            self.native_log.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # not empty
+                self.path.rmdir()
 
 
 def next_run_directory(parent: Path, name: str) -> Path:

@@ -48,7 +48,7 @@ def main(argv: list[str]) -> None:
     with contextlib.ExitStack() as stack:
         console = stack.enter_context(Console())
         owned = stack.enter_context(run_directory.RunDirectory(run_dir))
-        stack.enter_context(native_stderr_to(owned / "native.log"))
+        stack.enter_context(native_stderr_to(owned.native_log))
         is_complete = training.Training(owned, console).run()
     if is_complete:
         print(f"done; to export: python launch/export.py --run_dir={run_dir}")

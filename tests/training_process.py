@@ -1,8 +1,11 @@
 """Trainings of a few hundred agent steps, for the tests: in this process or in one to be killed."""
 
 import multiprocessing
+import os
+import sys
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import NamedTuple
 
 BINDINGS = (
     "LEARNING_STARTS_AGENT_STEPS = 100",
@@ -57,3 +60,30 @@ def start(run_dir: Path, agent_steps: int) -> ForkServerProcess:
     process = _context.Process(target=train, args=(run_dir, agent_steps))
     process.start()
     return process
+
+
+class Finished(NamedTuple):
+    """A command that has ended."""
+
+    exit_code: int | None
+    stdout: str
+    stderr: str
+
+
+def command(folder: Path, *arguments: str) -> Finished:
+    """Runs `python launch/train.py ARGUMENTS` in this folder, in a process of its own."""
+    process = _context.Process(target=_command, args=(folder, arguments))
+    process.start()
+    process.join()
+    outputs = [(folder / name).read_text() for name in ("stdout", "stderr")]
+    return Finished(process.exitcode, *outputs)
+
+
+def _command(folder: Path, arguments: tuple[str, ...]) -> None:
+    os.chdir(folder)
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        os.dup2(os.open(name, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), number)
+    sys.argv = ["launch/train.py", *arguments]
+    from launch import train
+
+    train.cli()

@@ -140,7 +140,7 @@ def plot(
             ends, [w.min for w in shown], [w.max for w in shown], color="k", alpha=0.15
         )
     axes.set(
-        title=f"{title}, games of each {WINDOW_AGENT_STEPS:,} agent steps (thin: {_SMOOTHED_GAMES} games)",
+        title=f"{title}: games of {WINDOW_AGENT_STEPS:,} agent steps; thin, of {_SMOOTHED_GAMES}",
         xlabel="agent steps",
         ylabel="mean training score",
     )
