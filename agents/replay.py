@@ -177,7 +177,7 @@ class Replay:
             (None, None), lambda row: (row[0][-(n_step + STACK) :], row[1][-n_step:])
         )
         config = reverb.structured.create_config(window, TABLE)
-        self._table = reverb.Table(
+        table = reverb.Table(
             name=TABLE,
             sampler=reverb.selectors.Uniform(),
             remover=reverb.selectors.Fifo(),
@@ -186,7 +186,7 @@ class Replay:
             signature=reverb.structured.infer_signature([config], frame_and_outcome),
         )
         self._server = reverb.Server(
-            [self._table],
+            [table],
             port=port,
             checkpointer=reverb.checkpointers.DefaultCheckpointer(str(scratch_dir)),
         )
@@ -200,7 +200,7 @@ class Replay:
 
     def __len__(self) -> int:
         """Transitions in the table."""
-        return self._table.info.current_size
+        return self._client.server_info()[TABLE].current_size
 
     def write(self, time_step: TimeStep, actions: np.ndarray) -> None:
         """Stores one time step of every environment.
@@ -258,7 +258,7 @@ class Replay:
         shutil.move(self._client.checkpoint(), directory)
 
     def close(self) -> None:
-        """Stops the server; datasets end."""
+        """Stops the server. From then on no dataset has a further batch: asking for one hangs."""
         self._writers.clear()
         self._server.stop()
 

@@ -174,8 +174,9 @@ def test_equal_seeds_collect_the_same(tmp_path):
         time_steps, *_ = collect(tmp_path / name, env, 40, epsilon=0.5, seed=seed)
         return np.array([time_step.observation for time_step in time_steps])
 
-    np.testing.assert_array_equal(observe("one", 5), observe("other", 5))
-    assert not np.array_equal(observe("first", 5), observe("second", 6))
+    first = observe("first", 5)
+    np.testing.assert_array_equal(first, observe("same", 5))
+    assert not np.array_equal(first, observe("other", 6))
 
 
 def test_stage_seconds_add_up_until_taken():

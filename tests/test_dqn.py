@@ -84,10 +84,16 @@ def numpy_td_loss(td_error, loss):
     return delta**2 if loss == "mse" else np.where(delta <= 1, delta**2 / 2, delta - 0.5)
 
 
-@pytest.mark.parametrize("algorithm", [DQN, DoubleDQN])
-@pytest.mark.parametrize("loss", ["mse", "huber"])
 @pytest.mark.parametrize(
-    ("n_step", "gamma", "max_abs_reward"), [(1, 0.99, 1.0), (3, 0.9, None), (3, 0.9, 0.25)]
+    ("algorithm", "loss", "n_step", "gamma", "max_abs_reward"),
+    [
+        (DQN, "mse", 1, 0.99, 1.0),
+        (DQN, "huber", 3, 0.9, None),
+        (DQN, "mse", 3, 0.9, 0.25),
+        (DoubleDQN, "huber", 1, 0.99, 1.0),
+        (DoubleDQN, "mse", 3, 0.9, None),
+        (DoubleDQN, "huber", 3, 0.9, 0.25),
+    ],
 )
 def test_loss_target_and_td_error_are_the_papers(algorithm, loss, n_step, gamma, max_abs_reward):
     agent = make_agent(

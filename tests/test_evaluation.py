@@ -38,14 +38,15 @@ def play_one_game_each(agent, episodes, epsilon, seed, **environment):
     policy, rng = EpsilonGreedy(agent), np.random.default_rng(seed)
     time_step = env.reset()
     scores, steps, over = np.zeros(episodes), np.zeros(episodes), np.zeros(episodes, bool)
-    newest = []
+    newest, games = [], 0
     while not over.all():
         newest.append(time_step.observation[0, :, :, -1])
         time_step = env.step(policy.action(time_step.observation, epsilon, rng))
         scores += time_step.reward * ~over
         steps += ~over
         over |= time_step.step_type == StepType.LAST
-    return scores, steps, newest
+        games += np.count_nonzero(time_step.step_type == StepType.LAST)
+    return scores, steps, newest, games
 
 
 @pytest.mark.parametrize(("epsilon", "cap"), [(1.0, 1600), (0.3, 400)])
@@ -54,14 +55,14 @@ def test_scores_are_the_first_game_of_every_environment(bind, agent, epsilon, ca
     evaluation = Evaluator(
         agent, episodes=3, epsilon=epsilon, max_frames_per_episode=cap, seed=4, film_agent_steps=60
     ).run()
-    scores, steps, newest = play_one_game_each(
+    scores, steps, newest, _ = play_one_game_each(
         agent, 3, epsilon, 4, game="space_invaders", max_frames_per_episode=cap
     )
     assert evaluation.game == "space_invaders"
     np.testing.assert_array_equal(evaluation.scores, scores)
     np.testing.assert_array_equal(np.ceil(evaluation.frames / 4), steps)
     assert evaluation.frames.max() == cap
-    # With the longer cap some games end before it, and their environments play on.
+    # Under the longer cap some games end by themselves.
     assert (evaluation.frames.min() < cap) == (cap == 1600)
     np.testing.assert_array_equal(evaluation.film, newest[:60])
     assert evaluation.film.dtype == np.uint8
@@ -81,15 +82,16 @@ def test_equal_seeds_play_equal_games(bind, agent):
     assert not np.array_equal(first.film, other_seed.film)
 
 
-def test_a_lost_life_ends_no_game(bind, agent):
+def test_neither_a_lost_life_nor_a_second_game_counts(bind, agent):
     agent.num_actions = 4  # Breakout's, where only chance acts
     bind(game="breakout", terminal_on_life_loss=True)
-    evaluation = Evaluator(agent, episodes=2, epsilon=1.0, seed=5).run()
-    scores, steps, _ = play_one_game_each(
-        agent, 2, 1.0, 5, game="breakout", terminal_on_life_loss=False
+    evaluation = Evaluator(agent, episodes=3, epsilon=1.0, seed=1).run()
+    scores, steps, _, games = play_one_game_each(
+        agent, 3, 1.0, 1, game="breakout", terminal_on_life_loss=False
     )
     np.testing.assert_array_equal(evaluation.scores, scores)
     np.testing.assert_array_equal(np.ceil(evaluation.frames / 4), steps)
+    assert games > 3  # the shortest is over a second time before the longest
 
 
 def test_the_cap_cuts_every_game_and_the_film_ends_with_the_first(bind, agent):

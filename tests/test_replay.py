@@ -3,6 +3,7 @@ model that reads the n-step transitions off the whole episodes."""
 
 import collections
 import dataclasses
+import re
 
 import numpy as np
 import portpicker
@@ -222,7 +223,7 @@ def test_stores_a_real_game(make_replay, n, terminal_on_life_loss):
     lives = np.zeros(num_envs, np.int32)
     time_step, actions = game.reset(), np.zeros(num_envs, np.int32)
     lost_lives = game_overs = 0
-    for _ in range(350):
+    for _ in range(260):
         replay.write(time_step, actions)
         info = game.get_info()
         lost_lives += np.sum(info["lives"] < lives)
@@ -244,13 +245,12 @@ def test_stores_a_real_game(make_replay, n, terminal_on_life_loss):
 
 
 def test_n_step_return_by_hand():
-    frames = tf.repeat(tf.range(7, dtype=tf.uint8), 2 * 84 * 84)
-    frames = tf.transpose(tf.reshape(frames, [7, 2, 84, 84]), [1, 0, 2, 3])
+    frames = np.broadcast_to(np.arange(7, dtype=np.uint8)[:, None, None], (2, 7, 84, 84))
     outcomes = [
         [[5, 1, Ending.GOES_ON], [6, -2, Ending.GOES_ON], [7, 3, Ending.GOES_ON]],
         [[5, 1, Ending.GOES_ON], [6, -2, Ending.TRUNCATED], [0, 0, Ending.PADDING]],
     ]
-    window = Window(frames, tf.constant(outcomes, tf.float32), None, None)
+    window = Window(tf.constant(frames), tf.constant(outcomes, tf.float32), None, None)
     for max_abs_reward, returns in ((None, [1 - 1.8 + 2.43, 1 - 1.8]), (1.0, [0.91, 0.1])):
         transition = to_transition(window, 0.9, max_abs_reward)
         np.testing.assert_allclose(transition.next_time_step.reward, returns, rtol=1e-6)
@@ -280,12 +280,12 @@ def test_the_oldest_makes_room_for_the_newest(make_replay):
 
 def test_a_writer_does_not_run_ahead(make_replay):
     replay = make_replay()
-    stack = np.zeros((1, 84, 84, 4), np.uint8)
-    one = np.ones(1, np.float32)
-    replay.write(TimeStep(np.array([FIRST]), 0 * one, one, stack), np.zeros(1, np.int32))
-    for written in range(1, 500):
-        replay.write(TimeStep(np.array([MID]), one, one, stack), np.zeros(1, np.int32))
-        assert written - MAX_PENDING_ITEMS <= len(replay) <= written
+    stack, one = np.zeros((1, 84, 84, 4), np.uint8), np.ones(1, np.float32)
+    for step in range(5001):
+        step_type = np.array([MID if step else FIRST])
+        replay.write(TimeStep(step_type, one, one, stack), np.zeros(1, np.int32))
+        if step % 1000 == 0:
+            assert step - MAX_PENDING_ITEMS <= len(replay) <= step
 
 
 def test_the_first_batch_is_drawn_from_all_that_is_there(make_replay):
@@ -333,16 +333,6 @@ def test_an_unfinished_episode_is_saved_as_far_as_it_got(make_replay, tmp_path):
     assert_same(stored_transitions(restored), n_step_transitions(steps, 2, None))
 
 
-def test_closing_ends_the_datasets(make_replay):
-    replay = make_replay(prefetch_batches=1)
-    write(replay, [one_environment([40])])
-    batches = iter(replay.dataset())
-    next(batches)
-    replay.close()
-    for _ in batches:
-        pass
-
-
 def test_a_port_is_used_once_at_a_time_and_again_at_once(make_replay):
     port = portpicker.pick_unused_port()
     replay = make_replay(port=port)
@@ -366,6 +356,7 @@ def test_a_port_is_used_once_at_a_time_and_again_at_once(make_replay):
 )
 def test_values_out_of_range(make_replay, argument):
     ((name, value),) = argument.items()
-    message = rf"^Replay\.{name} must be between \d+ and \d+, got {value}$"
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError) as error:
         make_replay(**argument)
+    line = str(error.value).splitlines()[0]
+    assert re.fullmatch(rf"Replay\.{name} must be between \d+ and \d+, got {value}", line)

@@ -1,7 +1,7 @@
 """Optimizers under the names that gin files use; a learning rate goes in, a Keras optimizer out.
 
-The "legacy" classes are Keras' own former implementation. They compute the same update and take
-about 1 ms less per update of the Nature network on two cores.
+The "legacy" classes are Keras' own former implementation. Their Adam takes about 1 ms less per
+update of the Nature network on two cores than the present one, which computes the same.
 """
 
 import tensorflow as tf
@@ -52,8 +52,8 @@ def rmsprop(
         epsilon=epsilon,
         rho=decay,
         centered=centered,
-        # Keras puts epsilon outside the root unless it believes that there is momentum; then
-        # TensorFlow's own kernel does the update, which is faster, too.
+        # Without momentum this class puts epsilon outside the root. A tensor counts as momentum,
+        # whatever its value: TensorFlow's own kernel, with epsilon inside, then does the update.
         momentum=tf.constant(0.0),
     )
 
