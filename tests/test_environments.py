@@ -193,11 +193,11 @@ def compare_with_reference(game, settings, steps, num_envs=2, seed=11):
 @pytest.mark.parametrize(
     ("game", "steps"),
     [
-        ("space_invaders", 400),
+        ("space_invaders", 500),
         ("breakout", 400),
-        ("pong", 900),
-        ("seaquest", 400),
-        ("ms_pacman", 450),
+        ("pong", 1000),
+        ("seaquest", 500),
+        ("ms_pacman", 550),
     ],
 )
 def test_equals_gymnasium_frame_by_frame(game, steps, protocol):
