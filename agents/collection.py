@@ -17,7 +17,7 @@ from tf_agents.trajectories.time_step import StepType
 from agents.algorithms.dqn import DQN
 from agents.configuration import configurable
 from agents.environments import AtariEnvironment
-from agents.errors import UserError
+from agents.errors import require
 from agents.replay import Replay
 
 
@@ -35,13 +35,10 @@ class LinearEpsilon:
     warmup_agent_steps: int = 20_000
 
     def __post_init__(self):
-        if not 0 <= self.final <= 1:
-            raise UserError(f"LinearEpsilon.final must be between 0 and 1, got {self.final}")
+        require("LinearEpsilon.final", self.final, 0 <= self.final <= 1, "between 0 and 1")
         for name in ("decay_agent_steps", "warmup_agent_steps"):
-            if getattr(self, name) < 0:
-                raise UserError(
-                    f"LinearEpsilon.{name} must be at least 0, got {getattr(self, name)}"
-                )
+            value = getattr(self, name)
+            require(f"LinearEpsilon.{name}", value, value >= 0, "at least 0")
 
     def __call__(self, agent_steps: int) -> float:
         """The exploration rate after this many agent steps."""

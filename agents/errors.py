@@ -10,3 +10,9 @@ class UserError(Exception):
 
     def __init__(self, message: str):
         super().__init__(" ".join(message.split()))
+
+
+def require(name: str, value: float | None, holds: bool, range_: str) -> None:
+    """Raises a UserError, "NAME must be RANGE, got VALUE", unless the value's condition holds."""
+    if not holds:
+        raise UserError(f"{name} must be {range_}, got {value}")

@@ -12,7 +12,7 @@ from agents.algorithms.dqn import DQN
 from agents.collection import EpsilonGreedy
 from agents.configuration import configurable
 from agents.environments import AtariEnvironment
-from agents.errors import UserError
+from agents.errors import require
 from agents.scores import human_normalized
 
 
@@ -67,12 +67,9 @@ class Evaluator:
           UserError: a value out of range.
         """
         for name, value in (("episodes", episodes), ("film_agent_steps", film_agent_steps)):
-            if value < 1:
-                raise UserError(f"Evaluator.{name} must be at least 1, got {value}")
-        if seed < 0:
-            raise UserError(f"Evaluator.seed must be at least 0, got {seed}")
-        if not 0 <= epsilon <= 1:
-            raise UserError(f"Evaluator.epsilon must be between 0 and 1, got {epsilon}")
+            require(f"Evaluator.{name}", value, value >= 1, "at least 1")
+        require("Evaluator.seed", seed, seed >= 0, "at least 0")
+        require("Evaluator.epsilon", epsilon, 0 <= epsilon <= 1, "between 0 and 1")
         self._policy = EpsilonGreedy(agent)
         self._episodes = episodes
         self._epsilon = epsilon

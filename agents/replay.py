@@ -107,9 +107,9 @@ def to_transition(window: Window, gamma: float, max_abs_reward: float | None) ->
 
     # One transpose for both stacks; which frames are the last stack depends on m only if n > 1.
     frames = tf.transpose(window.frames, [0, 2, 3, 1])
-    observation = frames[..., :STACK]
+    observation = frames[:, :, :, :STACK]
     if n == 1:
-        next_observation = frames[..., 1:]
+        next_observation = frames[:, :, :, 1:]
     else:
         stack = num_real[:, None] + tf.range(STACK)
         last_frames = tf.gather(window.frames, stack, axis=1, batch_dims=1)

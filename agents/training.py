@@ -19,7 +19,7 @@ from agents.checkpoints import Checkpoints
 from agents.collection import EpsilonGreedy, LinearEpsilon, StageSeconds, VectorDriver
 from agents.configuration import configurable
 from agents.environments import AtariEnvironment, rom_name
-from agents.errors import UserError
+from agents.errors import UserError, require
 from agents.evaluation import Evaluator
 from agents.learner import Learner, NonFiniteLossError
 from agents.replay import Replay
@@ -57,7 +57,7 @@ class Training:
         learning_starts_agent_steps: int = 20_000,
         updates_per_agent_step: float = 0.25,
         log_period_agent_steps: int = 2_500,
-        evaluation_period_agent_steps: int = 250_000,
+        evaluation_period_agent_steps: int = 100_000,
         checkpoint_period_agent_steps: int = 100_000,
         seed: int = 0,
     ):
@@ -81,27 +81,18 @@ class Training:
         """
         for name, value in (
             ("agent_steps", agent_steps),
+            ("learning_starts_agent_steps", learning_starts_agent_steps),
             ("log_period_agent_steps", log_period_agent_steps),
             ("evaluation_period_agent_steps", evaluation_period_agent_steps),
             ("checkpoint_period_agent_steps", checkpoint_period_agent_steps),
         ):
-            if value < 1:
-                raise UserError(f"Training.{name} must be at least 1, got {value}")
-        if updates_per_agent_step <= 0:
-            raise UserError(
-                f"Training.updates_per_agent_step must be above 0, got {updates_per_agent_step}"
-            )
-        if learning_starts_agent_steps < 1:
-            raise UserError(
-                "Training.learning_starts_agent_steps must be at least 1, "
-                f"got {learning_starts_agent_steps}"
-            )
+            require(f"Training.{name}", value, value >= 1, "at least 1")
+        ratio = updates_per_agent_step
+        require("Training.updates_per_agent_step", ratio, ratio > 0, "above 0")
         self._reporter = reporter
         self._total_agent_steps = agent_steps
         self._learning_starts_agent_steps = learning_starts_agent_steps
-        self._updates_per_agent_step = fractions.Fraction(updates_per_agent_step).limit_denominator(
-            10_000
-        )
+        self._updates_per_agent_step = fractions.Fraction(ratio).limit_denominator(10_000)
         self._log_period = log_period_agent_steps
         self._evaluation_period = evaluation_period_agent_steps
         self._checkpoint_period = checkpoint_period_agent_steps

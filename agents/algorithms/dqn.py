@@ -17,7 +17,7 @@ from tf_agents.trajectories import time_step as ts
 from tf_agents.utils import common
 
 from agents.configuration import configurable
-from agents.errors import UserError
+from agents.errors import require
 from agents.networks import OBSERVATION_SHAPE
 
 LOSSES = {
@@ -89,22 +89,21 @@ class DQN(dqn_agent.DqnAgent):
           UserError: a value out of range.
         """
         period, tau = target_update_period_updates, target_update_tau
-        for is_fine, problem in (
-            (n_step >= 1, f"n_step must be at least 1, got {n_step}"),
-            (0 <= gamma <= 1, f"gamma must be between 0 and 1, got {gamma}"),
+        norm = max_gradient_norm
+        for name, value, holds, range_ in (
+            ("n_step", n_step, n_step >= 1, "at least 1"),
+            ("gamma", gamma, 0 <= gamma <= 1, "between 0 and 1"),
             (
+                "max_abs_reward",
+                max_abs_reward,
                 max_abs_reward is None or max_abs_reward > 0,
-                f"max_abs_reward must be above 0, or None, got {max_abs_reward}",
+                "above 0, or None",
             ),
-            (
-                max_gradient_norm is None or max_gradient_norm > 0,
-                f"max_gradient_norm must be above 0, or None, got {max_gradient_norm}",
-            ),
-            (period >= 1, f"target_update_period_updates must be at least 1, got {period}"),
-            (0 < tau <= 1, f"target_update_tau must be above 0 and at most 1, got {tau}"),
+            ("max_gradient_norm", norm, norm is None or norm > 0, "above 0, or None"),
+            ("target_update_period_updates", period, period >= 1, "at least 1"),
+            ("target_update_tau", tau, 0 < tau <= 1, "above 0 and at most 1"),
         ):
-            if not is_fine:
-                raise UserError(f"{type(self).__name__}.{problem}")
+            require(f"{type(self).__name__}.{name}", value, holds, range_)
         self.num_actions = num_actions
         self.n_step = n_step
         self.gamma = gamma

@@ -7,7 +7,7 @@ update of the Nature network on two cores than the present one, which computes t
 import tensorflow as tf
 
 from agents.configuration import configurable
-from agents.errors import UserError
+from agents.errors import require
 
 
 @configurable
@@ -60,11 +60,9 @@ def rmsprop(
 
 def _check_above_0(optimizer: str, **values: float) -> None:
     for name, value in values.items():
-        if not value > 0:
-            raise UserError(f"{optimizer}.{name} must be above 0, got {value}")
+        require(f"{optimizer}.{name}", value, value > 0, "above 0")
 
 
 def _check_decays(optimizer: str, **values: float) -> None:
     for name, value in values.items():
-        if not 0 <= value < 1:
-            raise UserError(f"{optimizer}.{name} must be at least 0 and below 1, got {value}")
+        require(f"{optimizer}.{name}", value, 0 <= value < 1, "at least 0 and below 1")
