@@ -24,6 +24,7 @@ import tensorflow as tf
 from agents.errors import UserError
 
 FORMAT = 1
+KEPT = 2  # checkpoints
 _PARTIAL = ".partial"
 _MANIFEST = "manifest.json"
 
@@ -31,11 +32,10 @@ _log = logging.getLogger(__name__)
 
 
 class Checkpoints:
-    """The checkpoints of one run directory, the newest `keep` of them."""
+    """The checkpoints of one run directory, the newest `KEPT` of them."""
 
-    def __init__(self, directory: Path, keep: int = 2):
+    def __init__(self, directory: Path):
         self._directory = directory
-        self._keep = keep
 
     def save(
         self,
@@ -67,7 +67,7 @@ class Checkpoints:
         shutil.rmtree(final, ignore_errors=True)
         partial.rename(final)
         _sync(self._directory)
-        for old in self._paths()[: -self._keep]:
+        for old in self._paths()[:-KEPT]:
             shutil.rmtree(old)
         return final
 

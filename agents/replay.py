@@ -34,7 +34,7 @@ from tf_agents.trajectories import PolicyStep, TimeStep, Transition
 from tf_agents.trajectories.time_step import StepType
 
 from agents.configuration import configurable
-from agents.errors import UserError
+from agents.errors import UserError, require
 
 FRAME_SHAPE = (84, 84)
 STACK = 4
@@ -159,11 +159,14 @@ class Replay:
         Raises:
           UserError: a value out of range, or the port is taken.
         """
-        _check_range("capacity", capacity, 1, 2**31 - 1)
-        _check_range("batch_size", batch_size, 1, 2**31 - 1)
-        _check_range("prefetch_batches", prefetch_batches, 1, 2**31 - 1)
+        for name, value, high in (
+            ("capacity", capacity, 2**31 - 1),
+            ("batch_size", batch_size, 2**31 - 1),
+            ("prefetch_batches", prefetch_batches, 2**31 - 1),
+            ("port", 1 if port is None else port, 2**16 - 1),
+        ):
+            require(f"Replay.{name}", value, 1 <= value <= high, f"between 1 and {high:,}")
         if port is not None:
-            _check_range("port", port, 1, 2**16 - 1)
             _check_port_is_free(port)
         self.n_step = n_step
         self.capacity = capacity
@@ -261,11 +264,6 @@ class Replay:
         """Stops the server. From then on no dataset has a further batch: asking for one hangs."""
         self._writers.clear()
         self._server.stop()
-
-
-def _check_range(name: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise UserError(f"Replay.{name} must be between {low} and {high}, got {value}")
 
 
 def _check_port_is_free(port: int) -> None:

@@ -5,6 +5,7 @@ due, and at set numbers of agent steps the run is logged, evaluated and saved.
 """
 
 import fractions
+import os
 import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -13,7 +14,7 @@ import gin
 import numpy as np
 import tensorflow as tf
 
-from agents import checkpoints, configuration
+from agents import checkpoints, configuration, memory
 from agents.algorithms.dqn import DQN
 from agents.checkpoints import Checkpoints
 from agents.collection import EpsilonGreedy, LinearEpsilon, StageSeconds, VectorDriver
@@ -117,6 +118,8 @@ class Training:
         scratch_dir = self._run_dir / "checkpoints" / ".reverb"
         checkpoints.lay_replay(checkpoint, scratch_dir)
         self._replay = Replay(self._env.batch_size, self.agent.n_step, scratch_dir)
+        self._transitions = min(self._replay.capacity, agent_steps)
+        memory.require_room(self._transitions - len(self._replay), self._run_dir.path)
         self._learner = Learner(self.agent, self._replay.dataset())
         if checkpoint and state:
             checkpoints.load_agent(checkpoint, self.agent)
@@ -233,8 +236,9 @@ class Training:
             "agent steps": f"{self._total_agent_steps:,}",
             "frames": f"{self._total_agent_steps * self._env.frameskip:,}",
             "updates per agent step": str(self._updates_per_agent_step),
-            "replay capacity": f"{self._replay.capacity:,} transitions",
-            "device": f"{len(gpus)} GPU" if gpus else "CPU",
+            "replay": f"{self._replay.capacity:,} transitions; {self._transitions:,} of this run "
+            f"take up to {self._transitions * memory.BYTES_PER_TRANSITION / 1e9:.1f} GB of memory",
+            "device": f"{len(gpus)} GPU" if gpus else f"CPU, {os.cpu_count()} cores",
             "run directory": str(self._run_dir.path),
         }
 

@@ -23,7 +23,7 @@ def save_replay(directory):
 
 @pytest.fixture
 def kept(tmp_path):
-    return Checkpoints(tmp_path / "checkpoints", keep=2)
+    return Checkpoints(tmp_path / "checkpoints")
 
 
 def save(kept: Checkpoints, agent_steps: int):

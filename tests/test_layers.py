@@ -17,7 +17,6 @@ FLOORS = [
     {"configuration"},
     {
         "environments",
-        "memory",
         "networks",
         "replay",
         "run_directory",
@@ -25,7 +24,7 @@ FLOORS = [
         "stop_signal",
     },
     {"algorithms", "checkpoints", "collection", "evaluation"},
-    {"learner", "reporting", "serving", "summaries"},
+    {"learner", "memory", "reporting", "serving", "summaries"},
     {"training"},
     {"restoring"},
 ]

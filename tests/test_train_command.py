@@ -58,6 +58,10 @@ def assert_one_line(finished, message):
         ([GAME, "--gin_bindings=Evaluator.episodes = 0"], "Evaluator.episodes"),
         ([GAME, "--gin_bindings=Replay.batch_size = -1"], "Replay.batch_size must be"),
         ([GAME, "--gin_bindings=rmsprop.decay = 0.9"], "nothing in this run uses rmsprop.decay"),
+        (
+            [GAME, "--gin_bindings=Replay.capacity = 2_000_000_000", length(2_000_000_000)],
+            "GB of memory",
+        ),
         ([GAME, "--resume"], "nothing to resume"),
         ([GAME, "--run_dir=/proc/run"], "cannot be written"),
         ([GAME, "--run_dri=x"], "run_dri"),
