@@ -110,6 +110,11 @@ class AtariEnvironment(PyEnvironment):
 
         self.game = rom_name(game)
         self.frameskip = frameskip
+        self.protocol = (
+            f"sticky actions {repeat_action_probability:g}, up to {noop_max} no-ops, "
+            f"a lost life {'ends' if terminal_on_life_loss else 'does not end'} an episode, "
+            f"{max_frames_per_episode:,} frames a game at most"
+        )
         self._seed: int | None = seed
         self._terminal_on_life_loss = terminal_on_life_loss
         self._ale = AtariVectorEnv(

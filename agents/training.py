@@ -232,6 +232,7 @@ class Training:
         gpus = tf.config.list_physical_devices("GPU")
         return {
             "game": f"{self._env.game}, {self._env.batch_size} environments",
+            "protocol": self._env.protocol,
             "algorithm": type(self.agent).__name__,
             "agent steps": f"{self._total_agent_steps:,}",
             "frames": f"{self._total_agent_steps * self._env.frameskip:,}",

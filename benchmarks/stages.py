@@ -46,13 +46,17 @@ class Stopwatch:
 
 def main(argv: list[str]) -> None:
     del argv
-    table = Table("environments", "steps/s", "learner alone", *(f"{s} (ms)" for s in STAGES))
+    table = Table("N", "steps/s", "learner alone", "its bound", *STAGES)
     for num_envs in FLAGS.num_envs:
         milliseconds, steps_per_second, alone = time_loop(num_envs)
         stages = (f"{milliseconds[stage]:.2f}" for stage in STAGES)
-        bound = f"{alone * 1e3:.2f} ms, {4 / alone:.0f} steps/s"
-        table.add_row(str(num_envs), f"{steps_per_second:.0f}", bound, *stages)
-    Console().print(table, "Stages in milliseconds per update (4 agent steps).")
+        bound = f"{alone * 1e3:.2f}", f"{4 / alone:.0f}"
+        table.add_row(str(num_envs), f"{steps_per_second:.0f}", *bound, *stages)
+    Console(width=110).print(
+        table,
+        "N environments; agent steps per second, of the loop and bounded by the learner alone;",
+        "the learner and the stages in milliseconds per update (4 agent steps).",
+    )
 
 
 def time_loop(num_envs: int) -> tuple[dict[str, float], float, float]:
