@@ -12,7 +12,6 @@ under its final name it is complete, wherever the process is killed.
 
 import hashlib
 import json
-import logging
 import os
 import shutil
 from collections.abc import Callable
@@ -27,8 +26,6 @@ FORMAT = 1
 KEPT = 2  # checkpoints
 _PARTIAL = ".partial"
 _MANIFEST = "manifest.json"
-
-_log = logging.getLogger(__name__)
 
 
 class Checkpoints:
@@ -46,6 +43,9 @@ class Checkpoints:
     ) -> Path:
         """Writes a checkpoint and removes the oldest ones.
 
+        Checkpoints of more agent steps go first: the run went on from before them, since they are
+        damaged, and must not count among the newest.
+
         Args:
           agent_steps: its name.
           agent: with all variables.
@@ -55,6 +55,9 @@ class Checkpoints:
         Returns:
           The complete directory.
         """
+        for path in self._paths():
+            if int(path.name) > agent_steps:
+                shutil.rmtree(path)
         partial = self._directory / _PARTIAL
         shutil.rmtree(partial, ignore_errors=True)
         (partial / "agent").mkdir(parents=True)
@@ -63,6 +66,8 @@ class Checkpoints:
         _write(partial / "state.json", state)
         files = {str(path.relative_to(partial)): _digest(path) for path in _files(partial)}
         _write(partial / _MANIFEST, {"format": FORMAT, "files": files})
+        for directory in (partial, *(path for path in partial.rglob("*") if path.is_dir())):
+            _sync(directory)
         final = self._directory / f"{agent_steps:012d}"
         shutil.rmtree(final, ignore_errors=True)
         partial.rename(final)
@@ -71,10 +76,11 @@ class Checkpoints:
             shutil.rmtree(old)
         return final
 
-    def latest(self) -> Path | None:
+    def latest(self, warn: Callable[[str], None]) -> Path | None:
         """The newest checkpoint whose files are all there and whole; None if there is none.
 
-        Warns of each damaged one it passes over.
+        Args:
+          warn: is told of each damaged one that is passed over, in one line.
 
         Raises:
           UserError: there are checkpoints, and all are damaged.
@@ -84,7 +90,7 @@ class Checkpoints:
             damage = _damage(path)
             if damage is None:
                 return path
-            _log.warning("checkpoint %s is damaged (%s): trying the one before", path, damage)
+            warn(f"checkpoint {path} is damaged ({damage}): taking the one before")
         if paths:
             raise UserError(
                 f"all checkpoints in {self._directory} are damaged: "
@@ -93,7 +99,7 @@ class Checkpoints:
         return None
 
     def _paths(self) -> list[Path]:
-        return sorted(path for path in self._directory.glob("[0-9]*") if path.is_dir())
+        return sorted(path for path in self._directory.glob("[0-9]*") if path.name.isdigit())
 
 
 def load_state(path: Path) -> dict[str, Any]:
@@ -110,12 +116,20 @@ def load_agent(path: Path, agent: tf.Module) -> None:
 def lay_replay(path: Path | None, scratch_dir: Path) -> None:
     """Lays the saved table, or nothing, where a Reverb server that uses `scratch_dir` will look.
 
-    Files are hard links, since Reverb deletes what it has superseded: all but the last name in
-    alphabetical order, so this one must come before a date.
+    Files are hard links, or copies where the file system has none, since Reverb deletes what it
+    has superseded: all but the last name in alphabetical order, so this one must come before a
+    date.
     """
     shutil.rmtree(scratch_dir, ignore_errors=True)
     if path:
-        shutil.copytree(path / "replay", scratch_dir / "0", copy_function=os.link)
+        shutil.copytree(path / "replay", scratch_dir / "0", copy_function=_link)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def _files(directory: Path) -> list[Path]:

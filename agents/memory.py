@@ -1,70 +1,126 @@
-"""The room a replay needs: a number of transitions goes in, bytes or a refusal come out.
+"""In: how many transitions a replay is to hold. Out: the memory and the disk that it takes, and a
+refusal where there is less.
 
-Measured with 8 random players of Space Invaders and Breakout, n-step returns of 1 and 3, Reverb
-0.14, between 40,000 and 120,000 transitions: 2,106 to 2,135 bytes of resident memory per
-transition, most of it Reverb's own bookkeeping. Frames take 450 (Breakout) to 770 bytes (Space
-Invaders) of that. Of 104 games played at random for 3,000 steps the frames of the busiest one
-(Yars' Revenge) take 1,900, so 3,600 covers every game.
-
-A saved transition takes 135 bytes (Breakout) to 310 (Space Invaders); of those 104 games all but
-three stay below 800 (Up'n Down, Journey Escape, Yars' Revenge: at most 1,730).
+Measured with Reverb 0.14, 8 random players, n-step returns of 1 and 3, as the growth of resident
+memory between 40,000 and 120,000 transitions: 2,042 to 2,296 bytes per transition on Breakout,
+Space Invaders, Pong and Ms. Pac-Man, most of it Reverb's own bookkeeping; frames take 410 (Pong)
+to 950 bytes (Ms. Pac-Man) of that. Of 104 games played at random for 3,000 steps the frames of
+the busiest (Yars' Revenge) take 1,900. A saved transition takes 130 to 380 bytes in those four
+games and, in all but one of the 104 (Yars' Revenge, 1,730), less than 1,400.
 """
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
-from agents.checkpoints import KEPT
 from agents.errors import UserError
 
-BYTES_PER_TRANSITION = 3_600
-SAVED_BYTES_PER_TRANSITION = 800
-_CGROUP = Path("/sys/fs/cgroup")
+MEMORY_BYTES_PER_TRANSITION = 3_600
+DISK_BYTES_PER_TRANSITION = 1_500
+# What a run takes beside its replay once the libraries are loaded: networks, games, graphs.
+OTHER_MEMORY_BYTES = 500_000_000
+CHECKPOINTS = 3  # two are kept while the third is written
 
 
-def require_room(transitions: int, run_dir: Path) -> None:
-    """Refuses a run whose replay does not fit in memory or, saved, on the disk.
+def replay_memory_bytes(transitions: int) -> int:
+    """The memory that a replay takes at most, also while it is saved."""
+    return transitions * MEMORY_BYTES_PER_TRANSITION
 
-    Args:
-      transitions: that the replay will hold at most, without those it holds now.
-      run_dir: on the disk that will hold the checkpoints: those that are kept and the next one.
+
+def check_memory(transitions: int) -> None:
+    """Refuses a replay, of this many transitions at its fullest, that the memory cannot hold.
 
     Raises:
-      UserError: with both figures and what to change.
+      UserError: with what it takes, what is free, and the `Replay.capacity` that would fit.
     """
-    _require(transitions, BYTES_PER_TRANSITION, free_memory(), "memory is", "")
-    saved = SAVED_BYTES_PER_TRANSITION * (KEPT + 1)
-    free = shutil.disk_usage(run_dir).free
-    _require(transitions, saved, free, f"the disk of {run_dir} is", ", or choose another --run_dir")
-
-
-def free_memory() -> int:
-    """Bytes that this process may still take, of the machine and of its container (cgroup)."""
-    free = psutil.virtual_memory().available
-    for limit, usage, stat, cache in (
-        ("memory.max", "memory.current", "memory.stat", "inactive_file"),
-        (
-            "memory/memory.limit_in_bytes",
-            "memory/memory.usage_in_bytes",
-            "memory/memory.stat",
-            "total_inactive_file",
-        ),
-    ):
-        try:
-            pages = dict(line.split() for line in (_CGROUP / stat).read_text().splitlines())
-            used = int((_CGROUP / usage).read_text()) - int(pages[cache])
-            free = min(free, int((_CGROUP / limit).read_text()) - used)
-        except (OSError, ValueError, KeyError):
-            continue  # no such version of cgroups, or no limit ("max")
-    return free
-
-
-def _require(transitions: int, bytes_each: int, free: int, where: str, remedy: str) -> None:
-    if transitions * bytes_each > free:
-        fitting = max(0, free // bytes_each // 1_000 * 1_000)
+    free = max(0, available_memory_bytes() - OTHER_MEMORY_BYTES)
+    fitting = free // MEMORY_BYTES_PER_TRANSITION
+    if transitions > fitting:
         raise UserError(
-            f"the replay of {transitions:,} transitions may take "
-            f"{transitions * bytes_each / 1e9:.1f} GB, only {free / 1e9:.1f} GB of {where} free: "
-            f"bind Replay.capacity to {fitting:,} or less{remedy}"
+            f"a replay of {transitions:,} transitions takes up to "
+            f"{_gigabytes(replay_memory_bytes(transitions))} of memory, {_gigabytes(free)} are "
+            f"free for it: {_remedy(fitting)}"
         )
+
+
+def check_disk(transitions: int, run_dir: Path) -> None:
+    """Refuses a replay whose checkpoints the run directory's disk cannot hold.
+
+    Args:
+      transitions: the most that the replay will hold.
+      run_dir: an existing directory. The checkpoints in it are room for those to come.
+
+    Raises:
+      UserError: with what they take, what is free, and the `Replay.capacity` that would fit.
+    """
+    free = shutil.disk_usage(run_dir).free + _occupied_bytes(run_dir / "checkpoints")
+    fitting = free // (CHECKPOINTS * DISK_BYTES_PER_TRANSITION)
+    if transitions > fitting:
+        need = CHECKPOINTS * DISK_BYTES_PER_TRANSITION * transitions
+        raise UserError(
+            f"{CHECKPOINTS} checkpoints of {transitions:,} transitions take up to "
+            f"{_gigabytes(need)} of disk, {_gigabytes(free)} are free for them in {run_dir}: "
+            f"choose another --run_dir, or {_remedy(fitting)}"
+        )
+
+
+def available_memory_bytes(
+    own_cgroups: Path = Path("/proc/self/cgroup"), mount: Path = Path("/sys/fs/cgroup")
+) -> int:
+    """Memory that this process can still take: the machine's, within the limits of its cgroups.
+
+    Containers and batch systems set such limits, of which the machine's own figures know nothing.
+
+    Args:
+      own_cgroups: the process's cgroups in Linux's format, version 1, 2 or both.
+      mount: where the cgroups are mounted.
+    """
+    rooms = _cgroup_rooms(own_cgroups, mount)
+    return min([psutil.virtual_memory().available, *rooms])
+
+
+def _cgroup_rooms(own_cgroups: Path, mount: Path) -> Iterator[int]:
+    """Bytes left in each cgroup that limits memory: the process's own and those around it."""
+    try:
+        lines = own_cgroups.read_text().splitlines()
+    except OSError:
+        return  # no Linux, or none that has cgroups
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if not controllers:  # version 2
+            root, limit, usage, cache = mount, "memory.max", "memory.current", "inactive_file"
+        elif "memory" in controllers.split(","):
+            root, limit, usage = mount / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
+            cache = "total_inactive_file"
+        else:
+            continue
+        # In a container the path may be the host's, and the container's own cgroup the root.
+        own = root / path.lstrip("/")
+        for cgroup in (own, *own.parents[: len(own.relative_to(root).parts)]):
+            try:
+                room = int((cgroup / limit).read_text()) - int((cgroup / usage).read_text())
+                statistics = (cgroup / "memory.stat").read_text().split()
+            except (OSError, ValueError):  # not here, or "max"
+                continue
+            # Files that the kernel keeps in memory count as used, and go when room is needed.
+            yield max(0, room + int(statistics[statistics.index(cache) + 1]))
+
+
+def _occupied_bytes(directory: Path) -> int:
+    """Disk that the files in a directory take, each counted once however often it is linked."""
+    stats = [path.stat() for path in directory.rglob("*") if path.is_file()]
+    return sum({(stat.st_dev, stat.st_ino): stat.st_size for stat in stats}.values())
+
+
+def _gigabytes(number: int) -> str:
+    return f"{number / 1e9:.2f} GB"
+
+
+def _remedy(transitions: int) -> str:
+    """What to do if no more than these transitions fit; their number is rounded down."""
+    if transitions < 1000:
+        return "make room"
+    unit = 10 ** (len(str(transitions)) - 2)
+    return f"set Replay.capacity to {transitions // unit * unit:,} or less"

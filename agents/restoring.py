@@ -5,6 +5,7 @@ Only reads: needs neither the run's lock nor its replay, so it works beside the 
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 
 import gin
@@ -63,21 +64,23 @@ def restore_agent(
 
 def _load_configuration(path: Path, precision: Precision | None) -> None:
     configuration.load([str(path)])
+    if "Training.agent" not in configuration.bindings():
+        raise UserError(f"{path} has no Training.agent: take the one that the run wrote")
     if precision is None:
         return
-    bindings = configuration.bindings()
-    try:
-        agent = bindings["Training.agent"].removeprefix("@")
-        network = bindings[f"{agent}.network"].removeprefix("@")
-    except KeyError as e:
-        raise UserError(f"{path} has no binding of {e}: take the one that the run wrote") from e
-    configuration.load([str(path)], [f"{network}.precision = {precision!r}"])
+    networks = {
+        value.removeprefix("@")
+        for name, value in configuration.bindings().items()
+        if name.endswith(".network")  # of the agent, or of the class it inherits from
+    }
+    bindings = [f"{network}.precision = {precision!r}" for network in sorted(networks)]
+    configuration.load([str(path)], bindings)
 
 
 def _checkpoint(run_dir: Path, agent_steps: int | None) -> Path:
     directory = run_dir / "checkpoints"
     if agent_steps is None:
-        latest = Checkpoints(directory).latest()
+        latest = Checkpoints(directory).latest(_warn)
         if latest is None:
             raise UserError(
                 f"{run_dir} has no checkpoint yet: a training writes one every "
@@ -91,6 +94,10 @@ def _checkpoint(run_dir: Path, agent_steps: int | None) -> Path:
             f"{run_dir} has no checkpoint at {agent_steps} agent steps: there are {there}"
         )
     return paths[agent_steps]
+
+
+def _warn(line: str) -> None:
+    print(f"warning: {line}", file=sys.stderr)
 
 
 def _set_networks(agent: DQN, path: Path) -> None:

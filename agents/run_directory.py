@@ -19,7 +19,7 @@ import platform
 import subprocess
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import gin
 
@@ -38,22 +38,20 @@ class RunDirectory:
         """Makes and locks it.
 
         Raises:
-          UserError: it cannot be written, or another process owns it.
+          UserError: it cannot be written or locked, or another process owns it.
         """
         self.path = path.expanduser().resolve()
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.path / _LOCK).open("a")
-        except OSError as e:
-            raise UserError(
-                f"the run directory {path} cannot be written ({e.strerror}): "
-                "choose another with --run_dir"
-            ) from e
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._is_made_here = _make(self.path)
+            self._lock = _locked(self.path / _LOCK)
         except BlockingIOError as e:
             raise UserError(
                 f"another process trains in {path}: wait for it or choose another --run_dir"
+            ) from e
+        except OSError as e:
+            raise UserError(
+                f"the run directory {path} cannot be written or locked ({e.strerror}): "
+                "choose another with --run_dir"
             ) from e
 
     @property
@@ -67,13 +65,21 @@ class RunDirectory:
     def check_same_configuration(self) -> None:
         """Refuses to mix two configurations in one directory; a run may only be made longer.
 
+        A run that finished no game and saved no checkpoint has nothing to mix with.
+
         Raises:
-          UserError: the run that is here has other bindings; the message shows which.
+          UserError: the run that is here has other bindings, which the message shows, or they
+            cannot be read.
         """
         path = self.path / _CONFIG
         if not path.exists():
             return
-        here, now = json.loads(path.read_text()), bindings()
+        try:
+            here, now = dict(json.loads(path.read_text())), bindings()
+        except (OSError, ValueError, TypeError) as e:
+            raise UserError(f"{path} is damaged: choose another --run_dir") from e
+        if not self._has_progress():
+            return
         for either in (here, now):
             either.pop("Training.agent_steps", None)
         if differing := differences(here, now):
@@ -83,29 +89,66 @@ class RunDirectory:
             )
 
     def write_configuration(self) -> None:
-        """Writes the configuration in force and, in a new directory, what else a rerun needs."""
+        """Writes the configuration in force and, at the run's start, what else a rerun needs."""
         self._write("config.gin", gin.config_str())
         self._write("operative_config.gin", gin.operative_config_str())
         self._write(_CONFIG, json.dumps(bindings(), indent=1))
-        if not (self.path / "run.json").exists():
+        if not (self._has_progress() and (self.path / "run.json").exists()):
             self._write("run.json", json.dumps(environment_facts(), indent=1))
+
+    def _has_progress(self) -> bool:
+        episodes = self.path / "episodes.csv"
+        has_episodes = episodes.exists() and len(episodes.read_text().splitlines()) > 1
+        return has_episodes or any(self.path.glob("checkpoints/[0-9]*"))
 
     def _write(self, name: str, text: str) -> None:
         aside = self.path / (name + ".partial")
-        aside.write_text(text + "\n")
+        with aside.open("w") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
         aside.replace(self.path / name)
 
     def __enter__(self) -> "RunDirectory":
         return self
 
     def __exit__(self, *exc_info: Any) -> None:
-        """Lets another process have it; removes it if no run was started in it."""
-        self._lock.close()
-        if not (self.path / _CONFIG).exists():
-            (self.path / _LOCK).unlink()
+        """Lets another process have it; removes what was made here if no run was started."""
+        with self._lock:  # held until all is removed
+            if (self.path / _CONFIG).exists():
+                return
             self.native_log.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # not empty
-                self.path.rmdir()
+            (self.path / _LOCK).unlink(missing_ok=True)
+            if self._is_made_here:
+                with contextlib.suppress(OSError):  # not empty
+                    self.path.rmdir()
+
+
+def _make(directory: Path) -> bool:
+    """Whether it had to be made."""
+    try:
+        directory.mkdir(parents=True)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _locked(path: Path) -> TextIO:
+    """The file, open, and locked as long as it is.
+
+    Raises:
+      BlockingIOError: another process has locked it, or removed it before it was locked here.
+      OSError: it cannot be opened or locked.
+    """
+    file = path.open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            raise BlockingIOError(f"{path} was removed")
+    except OSError:
+        file.close()
+        raise
+    return file
 
 
 def next_run_directory(parent: Path, name: str) -> Path:
@@ -141,21 +184,20 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """The commit of the checkout this file is in, with "+" if it was changed since."""
-    git = ["git", "-C", str(Path(__file__).parent)]
+    """The commit of the checkout this file belongs to, with "+" if it was changed since."""
     try:
-        commit = subprocess.run(
-            [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        changed = subprocess.run(
-            [*git, "status", "--porcelain", "--untracked-files=no"],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
+        # Installed packages may lie in another project's checkout, in its virtual environment.
+        _git("ls-files", "--error-unmatch", Path(__file__).name)
+        commit = _git("rev-parse", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.CalledProcessError):
         return None
     return commit + ("+" if changed else "")
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(Path(__file__).parent), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _processor() -> str:

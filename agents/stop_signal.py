@@ -8,7 +8,11 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopSignal:
-    """A context in which the first signal asks to stop; the next one acts as it would outside."""
+    """A context in which the first signal asks to stop; the next one ends the process at once.
+
+    At once, since the operating system then does it: a handler of Python's would wait for a long
+    call into C++, such as the saving of a large replay.
+    """
 
     def __init__(self, on_request: Callable[[], None]):
         self.is_requested = False
@@ -23,6 +27,7 @@ class StopSignal:
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: Any) -> None:
-        self.__exit__()
+        for both in _SIGNALS:
+            signal.signal(both, signal.SIG_DFL)
         self.is_requested = True
         self._on_request()

@@ -4,6 +4,8 @@ One loop, one process: the driver steps all environments, the learner does the u
 due, and at set numbers of agent steps the run is logged, evaluated and saved.
 """
 
+import ast
+import collections
 import fractions
 import os
 import time
@@ -89,42 +91,53 @@ class Training:
         ):
             require(f"Training.{name}", value, value >= 1, "at least 1")
         ratio = updates_per_agent_step
-        require("Training.updates_per_agent_step", ratio, ratio > 0, "above 0")
+        require("Training.updates_per_agent_step", ratio, ratio >= 1e-6, "at least 1e-6")
+        require("Training.seed", seed, 0 <= seed < 2**32, "between 0 and 2**32 - 1")
         self._reporter = reporter
         self._total_agent_steps = agent_steps
         self._learning_starts_agent_steps = learning_starts_agent_steps
-        self._updates_per_agent_step = fractions.Fraction(ratio).limit_denominator(10_000)
+        self._updates_per_agent_step = fractions.Fraction(ratio).limit_denominator(1_000_000)
         self._log_period = log_period_agent_steps
         self._evaluation_period = evaluation_period_agent_steps
         self._checkpoint_period = checkpoint_period_agent_steps
-        for gpu in tf.config.list_physical_devices("GPU"):
-            tf.config.experimental.set_memory_growth(gpu, True)
 
         self._run_dir = run_dir
         self._run_dir.check_same_configuration()
         self._checkpoints = Checkpoints(self._run_dir / "checkpoints")
-        checkpoint = self._checkpoints.latest()
+        checkpoint = self._checkpoints.latest(reporter.message)
         state = checkpoints.load_state(checkpoint) if checkpoint else None
         self.agent_steps: int = state["log"]["agent_steps"] if state else 0
 
         tf.keras.utils.set_random_seed(seed)
         self._rng = np.random.default_rng(seed)
         # A resumed run starts new games, which must not be those of the run's start.
-        self._env = AtariEnvironment(seed=seed + self.agent_steps)
+        games = np.random.SeedSequence((seed, self.agent_steps)).generate_state(1)
+        self._env = AtariEnvironment(seed=int(games[0]) % 2**30)
         self.agent = agent(self._env.num_actions)
         self._epsilon = LinearEpsilon()
         self._evaluator = Evaluator(self.agent)
         self._seconds = StageSeconds()
+        self._learned = collections.Counter[str]()  # sums over the updates since the last log
         scratch_dir = self._run_dir / "checkpoints" / ".reverb"
         checkpoints.lay_replay(checkpoint, scratch_dir)
         self._replay = Replay(self._env.batch_size, self.agent.n_step, scratch_dir)
         self._transitions = min(self._replay.capacity, agent_steps)
-        memory.require_room(self._transitions - len(self._replay), self._run_dir.path)
+        memory.check_memory(self._transitions - len(self._replay))
+        memory.check_disk(self._transitions, self._run_dir.path)
         self._learner = Learner(self.agent, self._replay.dataset())
         if checkpoint and state:
             checkpoints.load_agent(checkpoint, self.agent)
             self._rng.bit_generator.state = state["rng"]
             reporter.message(f"resumed at {self.agent_steps:,} agent steps from {checkpoint}")
+        fewest = (
+            self._env.batch_size * self.agent.n_step
+        )  # then there is a transition to learn from
+        require(
+            "Training.learning_starts_agent_steps",
+            learning_starts_agent_steps,
+            learning_starts_agent_steps >= fewest,
+            f"at least {fewest} (environments times n-step)",
+        )
         configuration.check_used()
         self._run_dir.write_configuration()
         self._log = RunLog(self._run_dir.path, self._env.frameskip, state["log"] if state else None)
@@ -144,18 +157,18 @@ class Training:
             with StopSignal(lambda: self._reporter.message("stopping: saving")) as stop:
                 self._loop(stop)
         except NonFiniteLossError as e:
-            latest = self._checkpoints.latest()
-            kept = f"the last checkpoint is {latest}" if latest else "there is no checkpoint yet"
-            raise UserError(f"{e}: lower the learning rate or clip the gradient; {kept}") from e
+            raise UserError(
+                f"{e}: start a new run with a lower learning rate or a clipped gradient; "
+                f"{self._kept()}"
+            ) from e
         finally:
-            self._log.close()
             self._replay.close()
+            self._log.close()
         return self.agent_steps >= self._total_agent_steps
 
     def _loop(self, stop: StopSignal) -> None:
         policy = EpsilonGreedy(self.agent)
         driver = VectorDriver(self._env, policy, self._replay, self._rng, self._seconds)
-        learning: dict[str, float] = {}
         if self.agent_steps == 0:
             self._evaluate()
         saved_agent_steps = self.agent_steps
@@ -166,12 +179,9 @@ class Training:
             for episode in episodes:
                 self._log.episode(self.agent_steps, episode)
             if updates := self._updates_due() - self._learner.updates:
-                learning = self._learn(updates)
+                self._learn(updates)
             if _crosses(before, self.agent_steps, self._log_period):
-                learning["epsilon"] = self._epsilon(self.agent_steps)
-                learning["replay_transitions"] = len(self._replay)
-                seconds = self._seconds.take()
-                self._log.interval(self.agent_steps, self._learner.updates, learning, seconds)
+                self._log_interval()
             if _crosses(before, self.agent_steps, self._evaluation_period):
                 self._evaluate()
             if _crosses(before, self.agent_steps, self._checkpoint_period):
@@ -191,13 +201,25 @@ class Training:
         learning_steps = max(0, self.agent_steps - self._learning_starts_agent_steps)
         return int(learning_steps * self._updates_per_agent_step)
 
-    def _learn(self, updates: int) -> dict[str, float]:
+    def _learn(self, updates: int) -> None:
         start = time.perf_counter()
+        if self._learner.updates == 0:
+            self._replay.flush()
         means = self._learner.run(updates)
         sampling = means.pop("sampling_seconds") * updates
         self._seconds.add("learning", start + sampling)
         self._seconds.add("sampling", time.perf_counter() - sampling)
-        return means
+        self._learned.update({name: mean * updates for name, mean in means.items()})
+        self._learned["updates"] += updates
+
+    def _log_interval(self) -> None:
+        updates = self._learned.pop("updates", 0)
+        learning = {name: total / updates for name, total in self._learned.items()}
+        self._learned.clear()
+        learning["epsilon"] = self._epsilon(self.agent_steps)
+        learning["replay_transitions"] = len(self._replay)
+        seconds = self._seconds.take()
+        self._log.interval(self.agent_steps, self._learner.updates, learning, seconds)
 
     def _evaluate(self) -> None:
         start = time.perf_counter()
@@ -214,22 +236,30 @@ class Training:
 
     def _save(self) -> None:
         start = time.perf_counter()
-        self._log.flush()
-        path = self._checkpoints.save(
-            self.agent_steps,
-            self.agent,
-            self._replay.save,
-            {
-                "log": self._log.state(self.agent_steps, self._learner.updates),
-                "epsilon": self._epsilon(self.agent_steps),
-                "rng": self._rng.bit_generator.state,
-            },
-        )
+        state = {
+            "log": self._log.state(self.agent_steps, self._learner.updates),
+            "rng": self._rng.bit_generator.state,
+        }
+        try:
+            self._log.flush()
+            path = self._checkpoints.save(self.agent_steps, self.agent, self._replay.save, state)
+        except (OSError, RuntimeError, tf.errors.OpError) as e:
+            raise UserError(
+                f"the checkpoint at {self.agent_steps:,} agent steps could not be written ({e}): "
+                f"look at the disk of {self._run_dir.path}; {self._kept()}"
+            ) from e
         self._seconds.add("saving", start)
         self._reporter.message(f"saved {path} in {time.perf_counter() - start:.1f} s")
 
+    def _kept(self) -> str:
+        latest = self._checkpoints.latest(self._reporter.message)
+        return f"the last checkpoint is {latest}" if latest else "there is no checkpoint yet"
+
     def _summary(self) -> dict[str, str]:
         gpus = tf.config.list_physical_devices("GPU")
+        device = f"{len(gpus)} GPU" if gpus else f"CPU, {os.cpu_count()} cores"
+        if not gpus and os.path.exists("/dev/nvidia0"):
+            device += "; for the GPU that is here: pip install 'atari-dqn[cuda]'"
         return {
             "game": f"{self._env.game}, {self._env.batch_size} environments",
             "protocol": self._env.protocol,
@@ -238,8 +268,8 @@ class Training:
             "frames": f"{self._total_agent_steps * self._env.frameskip:,}",
             "updates per agent step": str(self._updates_per_agent_step),
             "replay": f"{self._replay.capacity:,} transitions; {self._transitions:,} of this run "
-            f"take up to {self._transitions * memory.BYTES_PER_TRANSITION / 1e9:.1f} GB of memory",
-            "device": f"{len(gpus)} GPU" if gpus else f"CPU, {os.cpu_count()} cores",
+            f"take up to {memory.replay_memory_bytes(self._transitions) / 1e9:.1f} GB of memory",
+            "device": device,
             "run directory": str(self._run_dir.path),
         }
 
@@ -252,5 +282,8 @@ def _crosses(before: int, after: int, period: int) -> bool:
 def run_name() -> str:
     """The name of a run of the present configuration, such as "space_invaders_DQN"."""
     bindings = configuration.bindings()
-    game = bindings.get("AtariEnvironment.game", "'game'").strip("'")
-    return f"{rom_name(game)}_{bindings.get('Training.agent', '@DQN').lstrip('@')}"
+    for name in ("AtariEnvironment.game", "Training.agent"):
+        if name not in bindings:
+            raise UserError(f"nothing binds {name}: name a game, as in --gin_file=pong.gin")
+    game = rom_name(ast.literal_eval(bindings["AtariEnvironment.game"]))
+    return f"{game}_{bindings['Training.agent'].rpartition('/')[2].lstrip('@')}"

@@ -26,13 +26,13 @@ def main(argv: list[str]) -> None:
     from agents.errors import UserError
     from agents.reporting import curves
 
-    run_dirs = [Path(run_dir) for run_dir in FLAGS.run_dir]
+    run_dirs = [Path(run_dir).expanduser() for run_dir in FLAGS.run_dir]
     games = {curves.game(run_dir) for run_dir in run_dirs}
     if len(games) != 1:
         raise UserError(f"give runs of one game with --run_dir, got {sorted(games) or 'none'}")
     (game,) = games
     published = {window.agent_steps: window for window in curves.dopamine(game)}
-    curves.plot({d.name: d for d in run_dirs}, list(published.values()), game, Path(FLAGS.out))
+    curves.plot({str(d): d for d in run_dirs}, list(published.values()), game, Path(FLAGS.out))
 
     table = Table("run", "agent steps", "games", "mean score", "published min", "mean", "max")
     for run_dir in run_dirs:

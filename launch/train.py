@@ -8,6 +8,8 @@ Ctrl-C once saves and stops; twice stops at once.
 """
 
 import contextlib
+import shlex
+import sys
 from pathlib import Path
 
 from absl import flags
@@ -30,7 +32,7 @@ def main(argv: list[str]) -> None:
     from agents.errors import UserError
     from agents.reporting.console import Console, native_stderr_to
 
-    run_dir = Path(FLAGS.run_dir) if FLAGS.run_dir else None
+    run_dir = Path(FLAGS.run_dir).expanduser() if FLAGS.run_dir else None
     has_checkpoint = bool(run_dir and any(run_dir.glob("checkpoints/[0-9]*")))
     if FLAGS.resume is True and not has_checkpoint:
         raise UserError(f"nothing to resume: {run_dir or '--run_dir'} has no checkpoint")
@@ -51,9 +53,11 @@ def main(argv: list[str]) -> None:
         stack.enter_context(native_stderr_to(owned.native_log))
         is_complete = training.Training(owned, console).run()
     if is_complete:
-        print(f"done; to export: python launch/export.py --run_dir={run_dir}")
+        export = shlex.join(["python", "launch/export.py", f"--run_dir={run_dir}"])
+        print(f"done; to export: {export}")
     else:
-        print(f"stopped; to go on: python launch/train.py --run_dir={run_dir}")
+        go_on = shlex.join(["python", sys.argv[0], f"--run_dir={run_dir}"])
+        print(f"stopped; to go on: {go_on}")
 
 
 def cli() -> None:

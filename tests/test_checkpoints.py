@@ -1,6 +1,9 @@
 """Checkpoints are complete or not there, and damage is found."""
 
+import errno
 import json
+import os
+import shutil
 
 import pytest
 import tensorflow as tf
@@ -34,19 +37,19 @@ def test_what_is_saved_is_loaded(kept):
     path = save(kept, 700)
     model = Model(0.0)
     checkpoints.load_agent(path, model)
-    assert kept.latest() == path
+    assert kept.latest(pytest.fail) == path
     assert model.variable.numpy() == 7.0
     assert checkpoints.load_state(path) == {"n": 700}
 
 
 def test_nothing_saved_is_no_checkpoint(kept):
-    assert kept.latest() is None
+    assert kept.latest(pytest.fail) is None
 
 
 def test_the_oldest_go(kept):
     for agent_steps in (1, 20, 300):
         save(kept, agent_steps)
-    names = sorted(path.name for path in kept.latest().parent.iterdir())
+    names = sorted(path.name for path in kept.latest(pytest.fail).parent.iterdir())
     assert names == ["000000000020", "000000000300"]
 
 
@@ -59,7 +62,7 @@ def test_a_save_that_breaks_off_leaves_the_one_before(kept):
 
     with pytest.raises(OSError, match="no space"):
         kept.save(200, Model(2.0), break_off, {})
-    assert kept.latest() == path
+    assert kept.latest(pytest.fail) == path
     assert save(kept, 200).name == "000000000200"
 
 
@@ -77,12 +80,14 @@ def _flip_a_bit(path):
     "name", ["replay/items", "state.json", "agent/ckpt.index", "manifest.json"]
 )
 @pytest.mark.parametrize("damage", [_truncate, _flip_a_bit, lambda path: path.unlink()])
-def test_a_damaged_checkpoint_gives_way_to_the_one_before(kept, caplog, name, damage):
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(kept, name, damage):
     good, bad = save(kept, 100), save(kept, 200)
     damage(bad / name)
-    assert kept.latest() == good
-    assert "damaged" in caplog.text
-    assert str(bad) in caplog.text
+    warnings = []
+    assert kept.latest(warnings.append) == good
+    (warning,) = warnings
+    assert warning.startswith(f"checkpoint {bad} is damaged (")
+    assert warning.endswith("): taking the one before")
 
 
 def test_a_missing_file_is_damage_though_the_manifest_is_whole(kept):
@@ -90,13 +95,40 @@ def test_a_missing_file_is_damage_though_the_manifest_is_whole(kept):
     manifest = json.loads((bad / "manifest.json").read_text())
     assert set(manifest["files"]) >= {"replay/items", "state.json", "agent/ckpt.index"}
     (bad / "replay" / "items").unlink()
-    assert kept.latest() == good
+    warnings = []
+    assert kept.latest(warnings.append) == good
+    assert "replay/items" in warnings[0]
 
 
 def test_only_damaged_checkpoints_are_an_error(kept):
     _truncate(save(kept, 100) / "state.json")
     with pytest.raises(UserError, match=r"all checkpoints .* are damaged"):
-        kept.latest()
+        kept.latest(lambda warning: None)
+
+
+def test_a_damaged_future_does_not_push_out_the_checkpoint_the_run_went_on_from(kept):
+    good, *damaged = (save(kept, agent_steps) for agent_steps in (100, 300))
+    damaged.append(good.with_name("000000000400"))
+    shutil.copytree(damaged[0], damaged[1])
+    for path in damaged:
+        _truncate(path / "state.json")
+    new = save(kept, 200)
+    assert sorted(good.parent.iterdir()) == [good, new]
+    assert kept.latest(pytest.fail) == new
+
+
+def test_all_is_on_the_disk_before_it_has_its_final_name(kept, tmp_path, monkeypatch):
+    synced, fsync = set(), os.fsync
+
+    def record(descriptor):
+        fsync(descriptor)
+        synced.add(os.readlink(f"/proc/self/fd/{descriptor}"))
+
+    monkeypatch.setattr(os, "fsync", record)
+    final = save(kept, 100)
+    partial = final.with_name(".partial")
+    written = {str(partial / path.relative_to(final)) for path in final.rglob("*")}
+    assert synced == {str(partial), str(final.parent)} | written
 
 
 def test_the_laid_replay_is_the_saved_one_and_survives_its_removal(kept, tmp_path):
@@ -107,7 +139,19 @@ def test_the_laid_replay_is_the_saved_one_and_survives_its_removal(kept, tmp_pat
     assert [p.name for p in scratch_dir.iterdir()] == ["0"]
     assert (scratch_dir / "0" / "items").read_bytes() == bytes(range(256))
     (scratch_dir / "0" / "items").unlink()
-    assert kept.latest() == path
+    assert kept.latest(pytest.fail) == path
+
+
+def test_the_replay_is_copied_where_there_are_no_hard_links(kept, tmp_path, monkeypatch):
+    def link(source, target):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    path = save(kept, 100)
+    checkpoints.lay_replay(path, tmp_path / "scratch")
+    items = tmp_path / "scratch" / "0" / "items"
+    assert items.read_bytes() == bytes(range(256))
+    assert not items.samefile(path / "replay" / "items")
 
 
 def test_without_a_checkpoint_the_replay_is_empty(tmp_path):

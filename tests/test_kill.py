@@ -6,68 +6,96 @@ import json
 import random
 import time
 
-import tensorflow as tf
-
 from agents import checkpoints
 from agents.checkpoints import Checkpoints
+from agents.replay import Replay
 from tests import training_process
 
 KILLS = 20
-SAVES_BEFORE_A_KILL = 2
+CAPACITY = 2000  # transitions, as in training_process
 
 
-def steps_of_events(run_dir, tag):
-    """The agent steps of a tag's points in all event files, oldest file first."""
-    steps = []
-    for path in sorted((run_dir / "events").iterdir(), key=lambda path: path.name):
-        for record in tf.data.TFRecordDataset(str(path)):
-            event = tf.compat.v1.Event.FromString(record.numpy())
-            steps += [event.step for value in event.summary.value if value.tag == tag]
-    return steps
+def wait_until(condition, process):
+    while not condition():
+        assert process.is_alive(), "the training ended by itself"
+        time.sleep(0.002)
+
+
+def seconds_of_a_start(run_dir):
+    """From the first file to the end of a training that takes one step."""
+    process = training_process.start(run_dir, 1)
+    wait_until((run_dir / ".lock").exists, process)
+    start = time.monotonic()
+    process.join()
+    assert process.exitcode == 0
+    return time.monotonic() - start
 
 
 def test_twenty_kills(tmp_path):
     seed = random.randrange(1_000_000)
     print(f"seed of the kills: {seed}")
     rng = random.Random(seed)
-    kept = Checkpoints(tmp_path / "checkpoints")
-    reached, in_the_middle_of_a_save = [0], 0
-    for _ in range(KILLS):
-        process = training_process.start(tmp_path, 1_000_000)
-        last = reached[-1]
-        while True:
-            newest = max((int(p.name) for p in tmp_path.glob("checkpoints/[0-9]*")), default=0)
-            if newest > last + 100 * rng.randrange(SAVES_BEFORE_A_KILL):
-                break
-            assert process.is_alive(), "the training ended by itself"
-            time.sleep(0.005)
-        time.sleep(rng.uniform(0, 0.3))
+    start_seconds = seconds_of_a_start(tmp_path / "one_step")
+    run_dir = tmp_path / "run"
+    directory = run_dir / "checkpoints"
+    partial = directory / ".partial"
+
+    def newest_name():
+        return max((int(path.name) for path in directory.glob("[0-9]*")), default=0)
+
+    reached, in_the_middle_of_a_save = 0, 0
+    for kind in itertools.islice(itertools.cycle(("start", "save", "between")), KILLS):
+        started_ns = time.time_ns()
+        process = training_process.start(run_dir, 1_000_000)
+        if kind == "start":
+            time.sleep(rng.uniform(0, start_seconds))
+        elif kind == "save":
+            # A killed save leaves its directory behind; the next one begins with its removal.
+            wait_until(
+                lambda since=started_ns: partial.exists() and partial.stat().st_ctime_ns > since,
+                process,
+            )
+            time.sleep(rng.uniform(0, 0.05))
+        else:
+            wait_until(lambda before=reached: newest_name() > before, process)
+            time.sleep(rng.uniform(0, 0.3))
+        assert process.is_alive(), "the training ended by itself"
+        seen = newest_name()
         process.kill()
         process.join()
-        in_the_middle_of_a_save += (tmp_path / "checkpoints" / ".partial").exists()
-        complete = kept.latest()
-        assert complete is not None
-        assert int(complete.name) >= newest
-        reached.append(int(complete.name))
+        in_the_middle_of_a_save += kind == "save" and partial.exists()
+        complete = Checkpoints(directory).latest(print)
+        now = int(complete.name) if complete else 0
+        assert now == newest_name() >= seen >= reached
+        reached = now
     print(f"{in_the_middle_of_a_save} of {KILLS} kills fell into a save")
+    assert in_the_middle_of_a_save
 
-    final_agent_steps = reached[-1] + 300
-    process = training_process.start(tmp_path, final_agent_steps)
+    final_agent_steps = reached + 500
+    process = training_process.start(run_dir, final_agent_steps)
     process.join()
     assert process.exitcode == 0
-    state = checkpoints.load_state(kept.latest())["log"]
+    newest = Checkpoints(directory).latest(print)
+    state = checkpoints.load_state(newest)["log"]
     assert final_agent_steps <= state["agent_steps"] < final_agent_steps + 4
     assert state["updates"] == (state["agent_steps"] - 100) // 4
 
-    logged = steps_of_events(tmp_path, "3_learning/loss")
-    assert len(logged) == len(set(logged)), "points overlap"
-    assert logged == sorted(logged)
-    assert max(b - a for a, b in itertools.pairwise(logged)) <= 50 + 4, "points are missing"
-    with (tmp_path / "episodes.csv").open(newline="") as file:
+    def periods(agent_steps, period):
+        """Each period ends with one point, the first one within the vector step that begins it."""
+        return [steps // period for steps in agent_steps]
+
+    logged = [steps for steps, _ in training_process.points(run_dir)["3_learning/updates"]]
+    assert periods(logged, 50) == list(range(1, state["agent_steps"] // 50 + 1)), (
+        "points are missing or overlap"
+    )
+    with (run_dir / "episodes.csv").open(newline="") as file:
         episodes = [int(row["agent_steps"]) for row in csv.DictReader(file)]
+    assert episodes
     assert episodes == sorted(episodes)
-    evaluations = [
-        json.loads(line)["agent_steps"]
-        for line in (tmp_path / "evaluations.jsonl").read_text().splitlines()
-    ]
-    assert [steps // 400 for steps in evaluations] == list(range(len(evaluations)))
+    lines = (run_dir / "evaluations.jsonl").read_text().splitlines()
+    evaluations = [json.loads(line)["agent_steps"] for line in lines]
+    assert periods(evaluations, 400) == list(range(state["agent_steps"] // 400 + 1))
+    checkpoints.lay_replay(newest, tmp_path / "scratch")
+    replay = Replay(1, 1, tmp_path / "scratch", capacity=CAPACITY, batch_size=8)
+    assert len(replay) == min(CAPACITY, state["agent_steps"])
+    replay.close()

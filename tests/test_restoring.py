@@ -138,5 +138,5 @@ def test_a_configuration_that_the_run_did_not_write_is_refused(own_run, line, me
 def test_a_configuration_without_an_agent_is_refused(own_run):
     config = own_run / "config.gin"
     config.write_text(config.read_text().replace("Training.agent = @DQN", ""))
-    with pytest.raises(UserError, match=r"no binding of 'Training\.agent'"):
+    with pytest.raises(UserError, match=r"has no Training\.agent"):
         restore_agent(own_run, precision="float32")

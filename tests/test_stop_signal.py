@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -18,10 +20,17 @@ def test_the_first_signal_asks(number):
     assert told == [True]
 
 
-def test_the_second_one_interrupts():
-    with StopSignal(lambda: None), pytest.raises(KeyboardInterrupt):
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
+def test_the_second_one_ends_the_process():
+    code = (
+        "import os, signal\nfrom agents.stop_signal import StopSignal\n"
+        "with StopSignal(lambda: print('asked', flush=True)):\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    print('still here')\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.returncode == -signal.SIGINT
+    assert ended.stdout == "asked\n"
 
 
 def test_afterwards_signals_act_as_before():

@@ -1,13 +1,30 @@
 """The command as a user types it: what it prints, and one line for each mistake."""
 
+import os
+import shutil
+import signal
 import socket
+import time
 
 import pytest
 
-from tests.training_process import BINDINGS, command
+from agents.checkpoints import Checkpoints
+from tests.training_process import BINDINGS, command, finish, start_command
 
 GAME = "--gin_file=space_invaders.gin"
 SMALL = [f"--gin_bindings={binding}" for binding in BINDINGS]
+
+
+RUN = "runs/space_invaders_DQN_1"
+# One checkpoint before an evaluation that lasts longer than it takes to send two signals.
+INTERRUPTED = [
+    GAME,
+    *SMALL,
+    "--gin_bindings=Training.checkpoint_period_agent_steps = 40",
+    "--gin_bindings=Training.evaluation_period_agent_steps = 60",
+    "--gin_bindings=Evaluator.max_frames_per_episode = 2000",
+    "--gin_bindings=Evaluator.episodes = 4",
+]
 
 
 def length(agent_steps: int) -> str:
@@ -35,6 +52,59 @@ def test_it_trains_and_says_how_to_go_on(tmp_path):
     assert_one_line(refused, "DQN.gamma: 0.99 in the run, 0.9 now")
     refused = command(tmp_path, GAME, "--run_dir=runs/space_invaders_DQN_1", "--noresume")
     assert_one_line(refused, "holds a run already")
+
+
+def start_and_interrupt(folder):
+    """Starts the command, and sends it SIGINT in the evaluation after the 60th agent step."""
+    process = start_command(folder, *INTERRUPTED)
+    wait_for_line(process, folder, "evaluating at 6")
+    os.kill(process.pid, signal.SIGINT)
+    return process
+
+
+def wait_for_line(process, folder, text):
+    stdout = folder / "stdout"
+    while not (stdout.exists() and text in stdout.read_text()):
+        assert process.is_alive(), (folder / "stderr").read_text()
+        time.sleep(0.005)
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """The folder of a command that was stopped with one SIGINT, and how it ended."""
+    folder = tmp_path_factory.mktemp("stopped")
+    return folder, finish(start_and_interrupt(folder), folder)
+
+
+def test_one_interrupt_saves_and_stops(stopped):
+    folder, finished = stopped
+    assert finished.exit_code == 0, finished.stderr
+    assert finished.stdout.endswith(f"stopped; to go on: python launch/train.py --run_dir={RUN}\n")
+    newest = Checkpoints(folder / RUN / "checkpoints").latest(print)
+    assert 60 <= int(newest.name) < 64, "nothing but the signal asks for a checkpoint here"
+
+
+def test_two_interrupts_end_it_at_once(tmp_path):
+    process = start_and_interrupt(tmp_path)
+    wait_for_line(process, tmp_path, "stopping")
+    os.kill(process.pid, signal.SIGINT)
+    finished = finish(process, tmp_path)
+    assert finished.exit_code == -signal.SIGINT
+    assert "stopped; to go on" not in finished.stdout
+    again = command(tmp_path, f"--run_dir={RUN}", length(50))
+    assert again.exit_code == 0, again.stderr
+    assert "resumed at 4" in again.stdout
+
+
+def test_a_damaged_checkpoint_is_named_and_passed_over(stopped, tmp_path):
+    shutil.copytree(stopped[0] / "runs", tmp_path / "runs")
+    newest = Checkpoints(tmp_path / RUN / "checkpoints").latest(print)
+    data = next((newest / "agent").glob("ckpt.data*"))
+    data.write_bytes(data.read_bytes()[:-1])
+    finished = command(tmp_path, f"--run_dir={RUN}", "--resume", length(50))
+    assert finished.exit_code == 0, finished.stderr
+    assert f"{newest.name} is damaged" in finished.stdout
+    assert "resumed at 4" in finished.stdout
 
 
 def assert_one_line(finished, message):

@@ -2,15 +2,16 @@
 
 import json
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
 from agents import checkpoints, configuration, training
 from agents.checkpoints import Checkpoints
 from agents.errors import UserError
-from agents.replay import Replay
+from agents.replay import MAX_PENDING_ITEMS, Replay
 from agents.run_directory import RunDirectory
-from tests.training_process import BINDINGS, Silent, train
+from tests.training_process import BINDINGS, Silent, points, prepared, train
 
 AGENT_STEPS = 600
 
@@ -20,18 +21,6 @@ def run_dir(tmp_path_factory):
     path = tmp_path_factory.mktemp("run")
     train(path, AGENT_STEPS)
     return path
-
-
-def points(run_dir):
-    """{tag: [(agent_steps, value)]} of all event files."""
-    found = {}
-    for path in sorted((run_dir / "events").iterdir()):
-        for record in tf.data.TFRecordDataset(str(path)):
-            event = tf.compat.v1.Event.FromString(record.numpy())
-            for value in event.summary.value:
-                content = tf.make_ndarray(value.tensor)
-                found.setdefault(value.tag, []).append((event.step, content))
-    return found
 
 
 def test_the_ratio_of_updates_to_agent_steps_is_exact_at_every_logged_point(run_dir):
@@ -44,7 +33,7 @@ def test_the_ratio_of_updates_to_agent_steps_is_exact_at_every_logged_point(run_
 @pytest.mark.parametrize("ratio", [1 / 3, 2.0, 1])
 def test_other_ratios_are_exact_too(tmp_path, ratio):
     run = train(tmp_path, 160, f"Training.updates_per_agent_step = {ratio}")
-    updates = checkpoints.load_state(Checkpoints(tmp_path / "checkpoints").latest())["log"]
+    updates = checkpoints.load_state(Checkpoints(tmp_path / "checkpoints").latest(print))["log"]
     assert updates["updates"] == int((run.agent_steps - 100) * ratio + 1e-9)
 
 
@@ -85,43 +74,75 @@ def test_it_is_evaluated_before_the_first_step_and_then_periodically(run_dir):
     assert all(len(json.loads(line)["scores"]) == 2 for line in lines)
 
 
-def test_the_replay_holds_every_agent_step(run_dir):
-    newest = Checkpoints(run_dir / "checkpoints").latest()
-    scratch_dir = run_dir.parent / "scratch"
-    checkpoints.lay_replay(newest, scratch_dir)
+def saved_transitions(checkpoint, scratch_dir):
+    """How many transitions a checkpoint's replay has."""
+    checkpoints.lay_replay(checkpoint, scratch_dir)
     replay = Replay(1, 1, scratch_dir, capacity=2000, batch_size=8)
-    # Windows are complete one step late, and a window's transition is its second-last frame.
-    assert len(replay) == checkpoints.load_state(newest)["log"]["agent_steps"]
+    transitions = len(replay)
     replay.close()
+    return transitions
 
 
-def test_a_resumed_run_goes_on_where_it_was(run_dir, tmp_path):
+def test_the_replay_holds_every_agent_step(run_dir, tmp_path):
+    newest = Checkpoints(run_dir / "checkpoints").latest(print)
+    saved = checkpoints.load_state(newest)["log"]["agent_steps"]
+    assert saved_transitions(newest, tmp_path / "scratch") == saved
+
+
+def assert_same_variables(one, other):
+    """Networks, optimizer slots and counters of two `tf.train.Checkpoint`s are equal."""
+    one, other = tf.train.load_checkpoint(str(one)), tf.train.load_checkpoint(str(other))
+    names = set(one.get_variable_to_shape_map()) - {"_CHECKPOINTABLE_OBJECT_GRAPH"}
+    assert names == set(other.get_variable_to_shape_map()) - {"_CHECKPOINTABLE_OBJECT_GRAPH"}
+    assert any(".OPTIMIZER_SLOT" in name for name in names)
+    for name in names:
+        np.testing.assert_array_equal(one.get_tensor(name), other.get_tensor(name), name)
+
+
+def test_a_resumed_training_holds_what_was_saved_before_its_first_step(tmp_path):
+    train(tmp_path / "run", 300)
+    newest = Checkpoints(tmp_path / "run" / "checkpoints").latest(print)
+    state = checkpoints.load_state(newest)
+    assert state["log"]["updates"] == (state["log"]["agent_steps"] - 100) // 4
+    with prepared(tmp_path / "run", 500) as run:
+        try:
+            assert run.agent_steps == state["log"]["agent_steps"]
+            assert run._learner.updates == state["log"]["updates"]
+            assert run._rng.bit_generator.state == state["rng"]
+            assert state["rng"] != np.random.default_rng(0).bit_generator.state
+            tf.train.Checkpoint(agent=run.agent).write(str(tmp_path / "ckpt"))
+            assert_same_variables(newest / "agent" / "ckpt", tmp_path / "ckpt")
+            assert len(run._replay) == state["log"]["agent_steps"]
+            # Nothing has been written since: what is drawn can only be what was saved.
+            for window in run._replay.dataset().take(10):
+                assert window.frames.shape == (8, 5, 84, 84)
+                assert tf.reduce_all(tf.reduce_max(window.frames[:, -1], axis=(1, 2)) > 0)
+        finally:
+            run._log.close()
+            run._replay.close()
+
+
+def test_a_resumed_run_goes_on_where_it_was(tmp_path):
     train(tmp_path, 300)
-    state = checkpoints.load_state(Checkpoints(tmp_path / "checkpoints").latest())
+    kept = Checkpoints(tmp_path / "checkpoints")
+    resumed_at = checkpoints.load_state(kept.latest(print))["log"]["agent_steps"]
     reporter = Silent()
     run = train(tmp_path, 500, reporter=reporter)
-    assert reporter.started_at == state["log"]["agent_steps"]
-    assert "resumed at" in reporter.messages[0]
+    assert reporter.started_at == resumed_at
+    assert any("resumed at" in message for message in reporter.messages)
     assert not any("evaluation at 0" in message for message in reporter.messages)
-    after = checkpoints.load_state(Checkpoints(tmp_path / "checkpoints").latest())
-    assert after["log"]["updates"] == (run.agent_steps - 100) // 4
-    assert after["rng"] != state["rng"]
+
+    transitions = points(tmp_path)["3_learning/replay_transitions"]
+    agent_steps, first = next(point for point in transitions if point[0] > resumed_at)
+    # What a writer has yet to send is not in the table.
+    assert agent_steps - 4 * MAX_PENDING_ITEMS <= first <= agent_steps
+    after = checkpoints.load_state(kept.latest(print))["log"]
+    assert after["agent_steps"] == run.agent_steps
+    assert after["updates"] == (run.agent_steps - 100) // 4
+    assert saved_transitions(kept.latest(print), tmp_path / "scratch") == run.agent_steps
+
     steps = [agent_steps for agent_steps, _ in points(tmp_path)["3_learning/updates"]]
-    assert steps == sorted(set(steps))
-    assert [step // 50 for step in steps] == list(range(1, 11))
-
-
-def test_the_first_updates_after_a_resume_draw_from_the_restored_replay(tmp_path):
-    train(tmp_path, 300)
-    newest = Checkpoints(tmp_path / "checkpoints").latest()
-    scratch_dir = tmp_path / "scratch"
-    checkpoints.lay_replay(newest, scratch_dir)
-    replay = Replay(4, 1, scratch_dir, capacity=2000, batch_size=8)
-    # Nothing has been written since: what is drawn can only be what was saved.
-    window = next(iter(replay.dataset()))
-    assert window.frames.shape == (8, 5, 84, 84)
-    assert tf.reduce_max(window.frames) > 0
-    replay.close()
+    assert [step // 50 for step in steps] == list(range(1, 11)), "a gap or an overlap"
 
 
 def test_a_finished_run_has_nothing_left_to_do(tmp_path):
@@ -135,7 +156,7 @@ def test_a_finished_run_has_nothing_left_to_do(tmp_path):
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path):
     with pytest.raises(UserError, match=r"not finite.*last checkpoint is"):
         train(tmp_path, 3000, "adam.learning_rate = 1e30", "LEARNING_STARTS_AGENT_STEPS = 110")
-    newest = Checkpoints(tmp_path / "checkpoints").latest()
+    newest = Checkpoints(tmp_path / "checkpoints").latest(print)
     assert newest is not None
     assert newest.name.startswith("00000000010")
 

@@ -1,11 +1,13 @@
 """Trainings of a few hundred agent steps, for the tests: in this process or in one to be killed."""
 
+import contextlib
 import multiprocessing
 import os
 import sys
+from collections.abc import Iterator
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 BINDINGS = (
     "LEARNING_STARTS_AGENT_STEPS = 100",
@@ -42,15 +44,23 @@ class Silent:
         self.messages.append(text)
 
 
-def train(run_dir: Path, agent_steps: int, *bindings: str, reporter: Silent | None = None):
-    """Trains in this process; returns the finished `Training`."""
+@contextlib.contextmanager
+def prepared(
+    run_dir: Path, agent_steps: int, *bindings: str, reporter: Silent | None = None
+) -> Iterator[Any]:
+    """A `Training` that has not begun to run, in a run directory of its own or begun before."""
     from agents import configuration, training
     from agents.run_directory import RunDirectory
 
     length = f"Training.agent_steps = {agent_steps}"
     configuration.load(["space_invaders.gin"], [*BINDINGS, length, *bindings])
     with RunDirectory(run_dir) as owned:
-        run = training.Training(owned, reporter or Silent())
+        yield training.Training(owned, reporter or Silent())
+
+
+def train(run_dir: Path, agent_steps: int, *bindings: str, reporter: Silent | None = None):
+    """Trains in this process; returns the finished `Training`."""
+    with prepared(run_dir, agent_steps, *bindings, reporter=reporter) as run:
         run.run()
     return run
 
@@ -62,6 +72,20 @@ def start(run_dir: Path, agent_steps: int) -> ForkServerProcess:
     return process
 
 
+def points(run_dir: Path) -> dict[str, list[tuple[int, Any]]]:
+    """{tag: [(agent_steps, value)]} of all event files, by agent steps."""
+    import tensorflow as tf
+
+    found: dict[str, list[tuple[int, Any]]] = {}
+    for path in (run_dir / "events").iterdir():
+        for record in tf.data.TFRecordDataset(str(path)):
+            event = tf.compat.v1.Event.FromString(record.numpy())
+            for value in event.summary.value:
+                content = tf.make_ndarray(value.tensor)
+                found.setdefault(value.tag, []).append((event.step, content))
+    return {tag: sorted(of_tag, key=lambda point: point[0]) for tag, of_tag in found.items()}
+
+
 class Finished(NamedTuple):
     """A command that has ended."""
 
@@ -70,13 +94,23 @@ class Finished(NamedTuple):
     stderr: str
 
 
-def command(folder: Path, *arguments: str) -> Finished:
-    """Runs `python launch/train.py ARGUMENTS` in this folder, in a process of its own."""
+def start_command(folder: Path, *arguments: str) -> ForkServerProcess:
+    """Starts `python launch/train.py ARGUMENTS` in this folder, in a process of its own."""
     process = _context.Process(target=_command, args=(folder, arguments))
     process.start()
+    return process
+
+
+def finish(process: ForkServerProcess, folder: Path) -> Finished:
+    """Waits for the end of a command that was started in this folder."""
     process.join()
     outputs = [(folder / name).read_text() for name in ("stdout", "stderr")]
     return Finished(process.exitcode, *outputs)
+
+
+def command(folder: Path, *arguments: str) -> Finished:
+    """Runs `python launch/train.py ARGUMENTS` in this folder, in a process of its own."""
+    return finish(start_command(folder, *arguments), folder)
 
 
 def _command(folder: Path, arguments: tuple[str, ...]) -> None:

@@ -23,11 +23,11 @@ class Console:
     """Shows a training; a context manager."""
 
     def __init__(self):
-        self._console = RichConsole(highlight=False, soft_wrap=True)
+        self._console = RichConsole(highlight=False, markup=False, soft_wrap=True)
         self._progress = Progress(
             BarColumn(bar_width=20),
             TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             console=self._console,
             refresh_per_second=4,
             disable=not self._console.is_terminal,
@@ -55,6 +55,7 @@ class Console:
         self._line_at = time.monotonic()
         self._progress.update(self._bar, completed=agent_steps, total=total_agent_steps)
         self._progress.start()
+        self._console.show_cursor()  # a second Ctrl-C would leave it hidden
 
     def progress(
         self, agent_steps: int, *, frames: int, epsilon: float, recent_score: float | None

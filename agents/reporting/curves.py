@@ -64,10 +64,10 @@ def episodes(run_dir: Path) -> tuple[np.ndarray, np.ndarray]:
             rows = list(csv.DictReader(file))
     except OSError as e:
         raise UserError(f"{run_dir} is no run: {path} cannot be read ({e.strerror})") from e
-    if not rows:
-        raise UserError(f"{run_dir} has no finished game yet: wait for the first")
     # A game that is being written while we read may be torn; it is the last one.
     whole = [row for row in rows if row["episode_agent_steps"]]
+    if not whole:
+        raise UserError(f"{run_dir} has no finished game yet: wait for the first")
     return (
         np.array([int(row["agent_steps"]) for row in whole]),
         np.array([float(row["score"]) for row in whole]),
@@ -107,7 +107,7 @@ def plot(
       path: of the file; its ending chooses the format.
 
     Raises:
-      UserError: a run has no games, or matplotlib is missing.
+      UserError: a run has no games, matplotlib is missing, or the file cannot be written.
     """
     try:
         from matplotlib.figure import Figure
@@ -146,4 +146,7 @@ def plot(
     )
     axes.legend()
     axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=110)
+    try:
+        figure.savefig(path, dpi=110)
+    except (OSError, ValueError) as e:
+        raise UserError(f"{path} cannot be written ({e}): choose another --out") from e
