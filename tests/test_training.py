@@ -165,7 +165,10 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpo
     ("binding", "message"),
     [
         ("Training.agent_steps = 0", "Training.agent_steps must be at least 1"),
-        ("Training.updates_per_agent_step = 0", "Training.updates_per_agent_step must be at least 1e-6"),
+        (
+            "Training.updates_per_agent_step = 0",
+            "Training.updates_per_agent_step must be at least 1e-6",
+        ),
         ("Training.log_period_agent_steps = -1", "Training.log_period_agent_steps must be"),
         ("LEARNING_STARTS_AGENT_STEPS = 0", "Training.learning_starts_agent_steps must be"),
         ("rmsprop.learning_rate = 0.1", "rmsprop.learning_rate"),
