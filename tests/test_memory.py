@@ -23,7 +23,7 @@ def test_memory():
     free = memory.available_memory_bytes() - memory.OTHER_MEMORY_BYTES
     line = refusal(memory.check_memory, MANY)
     gigabytes, capacity = re.fullmatch(
-        r"a replay of 1,000,000,000 transitions takes up to 3600\.00 GB of memory, (\d+\.\d\d) GB "
+        r"a replay of 1,000,000,000 transitions takes up to 4000\.00 GB of memory, (\d+\.\d\d) GB "
         r"are free for it: set Replay\.capacity to ([\d,]+) or less",
         line,
     ).groups()
