@@ -15,13 +15,14 @@ from pathlib import Path
 
 import psutil
 
+from agents.checkpoints import KEPT
 from agents.errors import UserError
 
 MEMORY_BYTES_PER_TRANSITION = 4_000
 DISK_BYTES_PER_TRANSITION = 1_500
 # What a run takes beside its replay once the libraries are loaded: networks, games, graphs.
 OTHER_MEMORY_BYTES = 500_000_000
-CHECKPOINTS = 3  # two are kept while the third is written
+CHECKPOINTS = KEPT + 1  # one is written while the others are kept
 
 
 def replay_memory_bytes(transitions: int) -> int:

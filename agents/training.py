@@ -114,6 +114,14 @@ class Training:
         games = np.random.SeedSequence((seed, self.agent_steps)).generate_state(1)
         self._env = AtariEnvironment(seed=int(games[0]) % 2**30)
         self.agent = agent(self._env.num_actions)
+        # From then on there is a transition to learn from.
+        fewest = self._env.batch_size * self.agent.n_step
+        require(
+            "Training.learning_starts_agent_steps",
+            learning_starts_agent_steps,
+            learning_starts_agent_steps >= fewest,
+            f"at least {fewest} (environments times n-step)",
+        )
         self._epsilon = LinearEpsilon()
         self._evaluator = Evaluator(self.agent)
         self._seconds = StageSeconds()
@@ -129,15 +137,6 @@ class Training:
             checkpoints.load_agent(checkpoint, self.agent)
             self._rng.bit_generator.state = state["rng"]
             reporter.message(f"resumed at {self.agent_steps:,} agent steps from {checkpoint}")
-        fewest = (
-            self._env.batch_size * self.agent.n_step
-        )  # then there is a transition to learn from
-        require(
-            "Training.learning_starts_agent_steps",
-            learning_starts_agent_steps,
-            learning_starts_agent_steps >= fewest,
-            f"at least {fewest} (environments times n-step)",
-        )
         configuration.check_used()
         self._run_dir.write_configuration()
         self._log = RunLog(self._run_dir.path, self._env.frameskip, state["log"] if state else None)
