@@ -127,7 +127,7 @@ class Training:
         )
         self._epsilon = LinearEpsilon()
         self._evaluator = Evaluator(self.agent)
-        self._seconds = StageSeconds()
+        self.seconds = StageSeconds()  # spent since the last log
         self._learned = collections.Counter[str]()  # sums over the updates since the last log
         scratch_dir = self._run_dir / "checkpoints" / ".reverb"
         checkpoints.lay_replay(checkpoint, scratch_dir)
@@ -170,7 +170,7 @@ class Training:
 
     def _loop(self, stop: StopSignal) -> None:
         policy = EpsilonGreedy(self.agent)
-        driver = VectorDriver(self._env, policy, self._replay, self._rng, self._seconds)
+        driver = VectorDriver(self._env, policy, self._replay, self._rng, self.seconds)
         if self.agent_steps == 0:
             self._evaluate()
         saved_agent_steps = self.agent_steps
@@ -210,8 +210,8 @@ class Training:
             self._replay.flush()
         means = self._learner.run(updates)
         sampling = means.pop("sampling_seconds") * updates
-        self._seconds.add("learning", start + sampling)
-        self._seconds.add("sampling", time.perf_counter() - sampling)
+        self.seconds.add("learning", start + sampling)
+        self.seconds.add("sampling", time.perf_counter() - sampling)
         self._learned.update({name: mean * updates for name, mean in means.items()})
         self._learned["updates"] += updates
 
@@ -221,7 +221,7 @@ class Training:
         self._learned.clear()
         learning["epsilon"] = self._epsilon(self.agent_steps)
         learning["replay_transitions"] = len(self._replay)
-        seconds = self._seconds.take()
+        seconds = self.seconds.take()
         self._log.interval(self.agent_steps, self._learner.updates, learning, seconds)
 
     def _evaluate(self) -> None:
@@ -235,7 +235,7 @@ class Training:
             f"median {statistics['median']:.1f}, sd {statistics['sd']:.1f} "
             f"over {len(evaluation.scores)} games"
         )
-        self._seconds.add("evaluation", start)
+        self.seconds.add("evaluation", start)
 
     def _save(self) -> None:
         start = time.perf_counter()
@@ -251,7 +251,7 @@ class Training:
                 f"the checkpoint at {self.agent_steps:,} agent steps could not be written ({e}): "
                 f"look at the disk of {self._run_dir.path}; {self._kept()}"
             ) from e
-        self._seconds.add("saving", start)
+        self.seconds.add("saving", start)
         self._reporter.message(f"saved {path} in {time.perf_counter() - start:.1f} s")
 
     def _kept(self) -> str:
