@@ -49,13 +49,14 @@ class LinearEpsilon:
 class EpsilonGreedy:
     """Acts greedily on the agent's Q-values, or uniformly with probability epsilon."""
 
-    def __init__(self, agent: DQN):
+    def __init__(self, agent: DQN, training: bool = False):
+        """Acts as the agent does in training, with a noisy network's noise, or without."""
         self._num_actions = agent.num_actions
 
         @tf.function
         def greedy(frames: tf.Tensor) -> tf.Tensor:
             observation = tf.transpose(frames, [0, 2, 3, 1])
-            return tf.argmax(agent.q_values(observation), axis=-1, output_type=tf.int32)
+            return tf.argmax(agent.q_values(observation, training), axis=-1, output_type=tf.int32)
 
         self._greedy = greedy
 

@@ -25,7 +25,7 @@ from agents.environments import AtariEnvironment, rom_name
 from agents.errors import UserError, require
 from agents.evaluation import Evaluator
 from agents.learner import Learner, NonFiniteLossError
-from agents.replay import Replay
+from agents.replay import ImportanceExponent, Replay
 from agents.run_directory import RunDirectory
 from agents.stop_signal import StopSignal
 from agents.summaries import RunLog
@@ -126,6 +126,7 @@ class Training:
             f"at least {fewest} (environments times n-step)",
         )
         self._epsilon = LinearEpsilon()
+        self._importance_exponent = ImportanceExponent()
         self._evaluator = Evaluator(self.agent)
         self.seconds = StageSeconds()  # spent since the last log
         self._learned = collections.Counter[str]()  # sums over the updates since the last log
@@ -135,10 +136,16 @@ class Training:
         self._transitions = min(self._replay.capacity, agent_steps)
         memory.check_memory(self._transitions - len(self._replay), self._env.game)
         memory.check_disk(self._transitions, self._env.game, self._run_dir.path)
-        self._learner = Learner(self.agent, self._replay.dataset())
+        self._learner = Learner(
+            self.agent,
+            self._replay.dataset(),
+            self._replay.update_priorities if self._replay.is_prioritized else None,
+        )
         if checkpoint and state:
             checkpoints.load_agent(checkpoint, self.agent)
             self._rng.bit_generator.state = state["rng"]
+            # Checkpoints from before there were priorities have none.
+            self._replay.max_priority = state.get("max_priority", self._replay.max_priority)
             reporter.message(f"resumed at {self.agent_steps:,} agent steps from {checkpoint}")
         configuration.check_used()
         self._run_dir.write_configuration(self.agent_steps)
@@ -169,7 +176,7 @@ class Training:
         return self.agent_steps >= self._total_agent_steps
 
     def _loop(self, stop: StopSignal) -> None:
-        policy = EpsilonGreedy(self.agent)
+        policy = EpsilonGreedy(self.agent, training=True)
         driver = VectorDriver(self._env, policy, self._replay, self._rng, self.seconds)
         if self.agent_steps == 0:
             self._evaluate()
@@ -208,7 +215,7 @@ class Training:
         start = time.perf_counter()
         if self._learner.updates == 0:
             self._replay.flush()
-        means = self._learner.run(updates)
+        means = self._learner.run(updates, self._importance_exponent(self.agent_steps))
         sampling = means.pop("sampling_seconds") * updates
         self.seconds.add("learning", start + sampling)
         self.seconds.add("sampling", time.perf_counter() - sampling)
@@ -242,6 +249,7 @@ class Training:
         state = {
             "log": self._log.state(self.agent_steps, self._learner.updates),
             "rng": self._rng.bit_generator.state,
+            "max_priority": self._replay.max_priority,
         }
         try:
             self._log.flush()
@@ -267,7 +275,7 @@ class Training:
         return {
             "game": f"{self._env.game}, {self._env.batch_size} environments",
             "protocol": self._env.protocol,
-            "algorithm": type(self.agent).__name__,
+            "algorithm": self.agent.name,
             "agent steps": f"{self._total_agent_steps:,}",
             "frames": f"{self._total_agent_steps * self._env.frameskip:,}",
             "updates per agent step": str(self._updates_per_agent_step),
@@ -284,10 +292,11 @@ def _crosses(before: int, after: int, period: int) -> bool:
 
 
 def run_name() -> str:
-    """The name of a run of the present configuration, such as "space_invaders_DQN"."""
+    """The name of a run of the present configuration, such as "space_invaders_rainbow"."""
     bindings = configuration.bindings()
     for name in ("AtariEnvironment.game", "Training.agent"):
         if name not in bindings:
             raise UserError(f"nothing binds {name}: name a game, as in --gin_file=pong.gin")
     game = rom_name(ast.literal_eval(bindings["AtariEnvironment.game"]))
-    return f"{game}_{bindings['Training.agent'].rpartition('/')[2].lstrip('@')}"
+    agent = bindings["Training.agent"].rpartition("/")[2].lstrip("@")
+    return f"{game}_{ast.literal_eval(bindings.get('DQN.name', 'None')) or agent}"
