@@ -134,24 +134,37 @@ class VectorDriver(driver.Driver):
         replay.write(self._time_step, np.zeros(n, np.int32))
 
     def run(self, epsilon: float) -> tuple[int, list[Episode]]:
-        """One step of all environments, with this exploration rate.
+        """One step of all environments: `act`, then `observe`."""
+        return self.act(epsilon), self.observe()
+
+    def act(self, epsilon: float) -> int:
+        """Starts a step of all environments, with this exploration rate.
 
         Returns:
-          The number of agent steps taken, which is N less the environments that were reset, and
-          the games that ended.
+          The number of agent steps under way, which is N less the environments that are reset.
         """
         now = time.perf_counter()
-        was_last = self._time_step.step_type == StepType.LAST
-        actions = self.policy.action(self._time_step.observation, epsilon, self._rng)
-        now = self._seconds.add("acting", now)
-        self._time_step = self.env.step(actions)
+        self._was_last = self._time_step.step_type == StepType.LAST
+        self._actions = self.policy.action(self._time_step.observation, epsilon, self._rng)
+        self._seconds.add("acting", now)
+        self.env.send(self._actions)
+        return int(np.count_nonzero(~self._was_last))
+
+    def observe(self) -> list[Episode]:
+        """Waits for the end of the step and writes it.
+
+        Returns:
+          The games that ended.
+        """
+        now = time.perf_counter()
+        self._time_step = self.env.receive()
         now = self._seconds.add("environment", now)
         for observe in self.observers:
-            observe(self._time_step, actions)
+            observe(self._time_step, self._actions)
         self._seconds.add("writing", now)
 
         self._clipped_return += np.clip(self._time_step.reward, -1, 1)
-        self._agent_steps += ~was_last
+        self._agent_steps += ~self._was_last
         info = self.env.get_info()
         over = np.flatnonzero(info["game_over"])
         episodes = [
@@ -166,4 +179,4 @@ class VectorDriver(driver.Driver):
         ]
         self._clipped_return[over] = 0
         self._agent_steps[over] = 0
-        return int(np.count_nonzero(~was_last)), episodes
+        return episodes

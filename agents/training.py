@@ -6,10 +6,12 @@ due, and at set numbers of agent steps the run is logged, evaluated and saved.
 
 import ast
 import collections
+import contextlib
 import fractions
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import gin
@@ -118,17 +120,18 @@ class Training:
         self._env = AtariEnvironment(seed=int(games[0]) % 2**30)
         self.agent = agent(self._env.num_actions)
         # From then on there is a transition to learn from.
-        fewest = self._env.batch_size * self.agent.n_step
+        fewest = self._env.batch_size * (self.agent.n_step + 1)
         require(
             "Training.learning_starts_agent_steps",
             learning_starts_agent_steps,
             learning_starts_agent_steps >= fewest,
-            f"at least {fewest} (environments times n-step)",
+            f"at least {fewest} (environments times n-step plus one)",
         )
         self._epsilon = LinearEpsilon()
         self._importance_exponent = ImportanceExponent()
         self._evaluator = Evaluator(self.agent)
         self.seconds = StageSeconds()  # spent since the last log
+        self._thread = ThreadPoolExecutor(1, "learner")
         self._learned = collections.Counter[str]()  # sums over the updates since the last log
         scratch_dir = self._run_dir / "checkpoints" / ".reverb"
         checkpoints.lay_replay(checkpoint, scratch_dir)
@@ -171,6 +174,7 @@ class Training:
                 f"{self._kept()}"
             ) from e
         finally:
+            self._thread.shutdown()
             self._replay.close()
             self._log.close()
         return self.agent_steps >= self._total_agent_steps
@@ -183,12 +187,11 @@ class Training:
         saved_agent_steps = self.agent_steps
         while self.agent_steps < self._total_agent_steps and not stop.is_requested:
             before = self.agent_steps
-            new_agent_steps, episodes = driver.run(self._epsilon(before))
-            self.agent_steps += new_agent_steps
+            self.agent_steps += driver.act(self._epsilon(before))
+            with self._learning(self._updates_due() - self._learner.updates):
+                episodes = driver.observe()
             for episode in episodes:
                 self._log.episode(self.agent_steps, episode)
-            if updates := self._updates_due() - self._learner.updates:
-                self._learn(updates)
             if _crosses(before, self.agent_steps, self._log_period):
                 self._log_interval()
             is_last = self.agent_steps >= self._total_agent_steps
@@ -211,10 +214,18 @@ class Training:
         learning_steps = max(0, self.agent_steps - self._learning_starts_agent_steps)
         return int(learning_steps * self._updates_per_agent_step)
 
+    @contextlib.contextmanager
+    def _learning(self, updates: int) -> Iterator[None]:
+        """Does so many updates beside what is done within: neither keeps Python for long."""
+        if updates and self._learner.updates == 0:
+            self._replay.flush()
+        learning = self._thread.submit(self._learn, updates) if updates else None
+        yield
+        if learning:
+            learning.result()
+
     def _learn(self, updates: int) -> None:
         start = time.perf_counter()
-        if self._learner.updates == 0:
-            self._replay.flush()
         means = self._learner.run(updates, self._importance_exponent(self.agent_steps))
         sampling = means.pop("sampling_seconds") * updates
         self.seconds.add("learning", start + sampling)
