@@ -24,7 +24,7 @@ FLOORS = [
         "stop_signal",
     },
     {"algorithms", "checkpoints", "collection", "evaluation"},
-    {"learner", "memory", "reporting", "serving", "summaries"},
+    {"learner", "memory", "profiling", "reporting", "serving", "summaries"},
     {"training"},
     {"restoring", "speed"},
 ]
