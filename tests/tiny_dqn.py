@@ -3,6 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+from agents.algorithms.dqn import DQN
+from agents.environments import AtariEnvironment
 from agents.replay import Ending, Window
 
 NUM_ACTIONS = 4
@@ -17,6 +19,14 @@ def tiny_network(num_actions):
     x = layers.Flatten()(layers.Rescaling(1 / 255)(x))
     x = layers.Dense(8, activation="tanh")(x)
     return tf.keras.Model(observation, layers.Dense(num_actions)(x))
+
+
+def for_space_invaders():
+    """An untrained agent with such a network, and its game."""
+    tf.keras.utils.set_random_seed(0)
+    env = AtariEnvironment("space_invaders", num_envs=1, num_threads=1)
+    optimizer = tf.keras.optimizers.legacy.SGD
+    return DQN(env.num_actions, network=tiny_network, optimizer=lambda: optimizer(0.1)), env
 
 
 def tiny_q_values(weights, observation):
