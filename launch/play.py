@@ -31,13 +31,17 @@ def main(argv: list[str]) -> None:
     import grpc
     import numpy as np
     import requests
+    from ale_py import roms
     from ale_py.vector_env import AtariVectorEnv
 
     from agents.serving.client import client
 
+    game = FLAGS.game or FLAGS.model
+    if game not in roms.get_all_rom_ids():
+        raise UserError(f"ALE has no game {game!r}: name one, as in --game=space_invaders")
     ask = client(FLAGS.address, FLAGS.model)
     env = AtariVectorEnv(
-        FLAGS.game or FLAGS.model,
+        game,
         FLAGS.episodes,
         max_num_frames_per_episode=FLAGS.max_frames,
         repeat_action_probability=FLAGS.repeat_action_probability,
@@ -55,6 +59,9 @@ def main(argv: list[str]) -> None:
             raise UserError(f"{FLAGS.address} answers: {e.code().name}: {e.details()}") from e
         except requests.RequestException as e:
             raise UserError(f"{FLAGS.address} answers: {e}") from e
+        num_actions = len(env.ale.get_action_set())
+        if answer["q_values"].shape[1] != num_actions:
+            raise UserError(f"{FLAGS.model} is not of {game}, which has {num_actions} actions")
         seconds.append(time.perf_counter() - start)
         frames, rewards, terminated, truncated, _ = env.step(answer["action"].astype(np.int32))
         scores += rewards * playing

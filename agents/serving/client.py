@@ -39,7 +39,7 @@ def _rest(url: str) -> Callable[[np.ndarray], Answer]:
         body = {"signature_name": "serving_bytes", "inputs": rows}
         response = session.post(url, json=body, timeout=30)
         if not response.ok:
-            raise requests.HTTPError(response.json()["error"])
+            raise requests.HTTPError(response.text)
         outputs = response.json()["outputs"]
         q_values = np.array(outputs["q_values"], np.float32)
         return {"action": np.array(outputs["action"]), "q_values": q_values}

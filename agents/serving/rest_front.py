@@ -124,6 +124,8 @@ class _Rest:
             self._metrics.request(name, "REST", status.name, time.perf_counter() - start)
 
     async def _predict(self, spec: model_pb2.ModelSpec, request: web.Request) -> dict[str, Any]:
+        if (request.content_length or 0) > MAX_BYTES:  # without a length, reading stops there
+            raise web.HTTPRequestEntityTooLarge(MAX_BYTES, request.content_length)
         document = await asyncio.to_thread(json_tensors.parse, await request.read())
         servable = self._models.find(spec)
         signature = servable.signatures.get(document.signature or DEFAULT)

@@ -32,7 +32,7 @@ def from_proto(name: str, proto: tensor_pb2.TensorProto) -> np.ndarray:
         if min(shape, default=0) < 0 or math.prod(shape) * item_bytes > MAX_BYTES:
             raise ValueError(f"shape {shape}")
         return np.reshape(tf.make_ndarray(proto), shape)
-    except (ValueError, TypeError, KeyError) as e:
+    except (ValueError, TypeError, OverflowError) as e:
         raise invalid(f"tensor parsing error: {name}") from e
 
 
