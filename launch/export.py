@@ -48,7 +48,7 @@ def main(argv: list[str]) -> None:
         restored.env,
         Path(FLAGS.export_dir or run_dir / "exports"),
         name=FLAGS.name or restored.env.game,
-        origin=origin.origin(run_dir, restored.agent_steps, restored.commit),
+        origin=origin.of_run(run_dir, restored.agent_steps, restored.commit),
         writers=[formats.WRITERS[name] for name in FLAGS.format],
     )
     print(f"exported: {path}")

@@ -34,12 +34,12 @@ def main(argv: list[str]) -> None:
     from ale_py import roms
     from ale_py.vector_env import AtariVectorEnv
 
-    from agents.serving.client import client
+    from agents.serving.client import connect
 
     game = FLAGS.game or FLAGS.model
     if game not in roms.get_all_rom_ids():
         raise UserError(f"ALE has no game {game!r}: name one, as in --game=space_invaders")
-    ask = client(FLAGS.address, FLAGS.model)
+    ask = connect(FLAGS.address, FLAGS.model)
     env = AtariVectorEnv(
         game,
         FLAGS.episodes,
@@ -54,7 +54,9 @@ def main(argv: list[str]) -> None:
     while playing.any():
         start = time.perf_counter()
         try:
-            answer = ask(frames.transpose(0, 2, 3, 1))  # the newest frame last
+            # Oldest frame first in the last dimension; bytes are the most compact by REST.
+            rows = [stack.tobytes() for stack in frames.transpose(0, 2, 3, 1)]
+            answer = ask("serving_bytes", "observation_bytes", np.array(rows, object))
         except grpc.RpcError as e:
             raise UserError(f"{FLAGS.address} answers: {e.code().name}: {e.details()}") from e
         except requests.RequestException as e:

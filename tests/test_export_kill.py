@@ -12,7 +12,7 @@ KILLS = 30
 
 # The server imports TensorFlow once; its children export in a fraction of the time.
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["agents.serving.export", "tests.tiny_dqn"])
+_context.set_forkserver_preload(["agents.training", "agents.serving.export"])
 
 
 def wait_until(condition, process):

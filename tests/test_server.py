@@ -54,7 +54,7 @@ def head(length: int) -> bytes:
     "sent",
     [b"", b"POST /v1/mod", head(100), head(100) + b'{"inputs": ', b"\0\xff\r\n\r\n", head(10**8)],
 )
-def test_cut_connections(server, case, sent):
+def test_cut_connections(server, case, sent, caplog):
     for port in server.ports:
         for _ in range(5):
             connection = socket.create_connection(("127.0.0.1", port))
@@ -63,6 +63,7 @@ def test_cut_connections(server, case, sent):
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             connection.close()
     check_serves(server, case)
+    assert [record.message for record in caplog.records] == []
 
 
 def test_slow_clients_are_told_and_others_are_served_meanwhile(server, case):

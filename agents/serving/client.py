@@ -1,4 +1,4 @@
-"""A client of TF Serving: observations go in, greedy actions and Q-values come out.
+"""A client of TF Serving: inputs of a policy go in, greedy actions and Q-values come out.
 
 By gRPC or REST, without TensorFlow: the messages are those of `predict.proto`.
 """
@@ -13,31 +13,36 @@ import requests
 from agents.serving import predict_pb2
 
 Answer = dict[str, np.ndarray]  # action int64 [B], q_values float32 [B, num_actions]
-_UINT8 = 4  # tensorflow.DataType
+Ask = Callable[[str, str, np.ndarray], Answer]
+_UINT8, _STRING = 4, 7  # tensorflow.DataType
+_TIMEOUT_SECONDS = 30
 
 
-def client(address: str, model: str) -> Callable[[np.ndarray], Answer]:
-    """What asks a server about uint8 [B, 84, 84, 4].
+def connect(address: str, model: str) -> Ask:
+    """What asks a server about a model.
 
     Args:
-      address: `http://HOST:PORT` for REST; `HOST:PORT` for gRPC.
+      address: `http://HOST:PORT` for REST, `HOST:PORT` for gRPC.
       model: its name there.
 
     Returns:
-      A function that raises `requests.RequestException` or `grpc.RpcError`.
+      `ask(signature, name, tensor)`: the name is that of the signature's input, the tensor uint8,
+      or bytes in an array of objects. Raises `requests.RequestException` or `grpc.RpcError`.
     """
-    if address.startswith(("http://", "https://")):
-        return _rest(f"{address.rstrip('/')}/v1/models/{model}:predict")
-    return _grpc(address, model)
+    is_rest = address.startswith(("http://", "https://"))
+    return (_rest if is_rest else _grpc)(address, model)
 
 
-def _rest(url: str) -> Callable[[np.ndarray], Answer]:
+def _rest(address: str, model: str) -> Ask:
     session = requests.Session()
+    url = f"{address.rstrip('/')}/v1/models/{model}:predict"
 
-    def ask(observation: np.ndarray) -> Answer:
-        rows = [{"b64": base64.b64encode(row.tobytes()).decode()} for row in observation]
-        body = {"signature_name": "serving_bytes", "inputs": rows}
-        response = session.post(url, json=body, timeout=30)
+    def ask(signature: str, name: str, tensor: np.ndarray) -> Answer:
+        values = tensor.tolist()
+        if tensor.dtype == object:
+            values = [{"b64": base64.b64encode(value).decode()} for value in values]
+        body = {"signature_name": signature, "inputs": {name: values}}
+        response = session.post(url, json=body, timeout=_TIMEOUT_SECONDS)
         if not response.ok:
             raise requests.HTTPError(response.text)
         outputs = response.json()["outputs"]
@@ -47,22 +52,27 @@ def _rest(url: str) -> Callable[[np.ndarray], Answer]:
     return ask
 
 
-def _grpc(address: str, model: str) -> Callable[[np.ndarray], Answer]:
+def _grpc(address: str, model: str) -> Ask:
     call = grpc.insecure_channel(address).unary_unary(
         "/tensorflow.serving.PredictionService/Predict",
         predict_pb2.PredictRequest.SerializeToString,
         predict_pb2.PredictResponse.FromString,
     )
 
-    def ask(observation: np.ndarray) -> Answer:
+    def ask(signature: str, name: str, tensor: np.ndarray) -> Answer:
         request = predict_pb2.PredictRequest()
         request.model_spec.name = model
-        tensor = request.inputs["observation"]
-        tensor.dtype = _UINT8
-        for size in observation.shape:
-            tensor.tensor_shape.dim.add(size=size)
-        tensor.tensor_content = observation.tobytes()
-        outputs = call(request, timeout=30).outputs
+        request.model_spec.signature_name = signature
+        proto = request.inputs[name]
+        for size in tensor.shape:
+            proto.tensor_shape.dim.add(size=size)
+        if tensor.dtype == object:
+            proto.dtype = _STRING
+            proto.string_val.extend(tensor)
+        else:
+            proto.dtype = _UINT8
+            proto.tensor_content = tensor.tobytes()
+        outputs = call(request, timeout=_TIMEOUT_SECONDS).outputs
         return {
             "action": _array(outputs["action"], outputs["action"].int64_val, np.int64),
             "q_values": _array(outputs["q_values"], outputs["q_values"].float_val, np.float32),

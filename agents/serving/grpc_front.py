@@ -53,8 +53,7 @@ class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
             return response
         except RequestError as e:
             status = e.code
-            await context.abort(e.code, e.message)
-            raise AssertionError from e  # abort raises
+            return await context.abort(e.code, e.message)  # raises
         finally:
             self._metrics.request(name, "GRPC", status.name, time.perf_counter() - start)
 
@@ -108,4 +107,4 @@ async def _or_abort(context: grpc.aio.ServicerContext, answer: Callable):
     try:
         return answer()
     except RequestError as e:
-        await context.abort(e.code, e.message)
+        return await context.abort(e.code, e.message)  # raises

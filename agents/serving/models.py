@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import grpc
-import tensorflow as tf
 from tensorflow_serving.apis import get_model_status_pb2, model_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
@@ -145,7 +144,7 @@ class _Model:
         self._set(version, Status.LOADING)
         try:
             servable = await asyncio.to_thread(Servable, directory, version, self._on_batch)
-        except (OSError, ValueError, RuntimeError, RequestError, tf.errors.OpError) as e:
+        except Exception as e:  # whatever is wrong with a version, the others are served
             message = " ".join(str(e).split())
             self._set(version, Status.END, grpc.StatusCode.UNKNOWN, message)
             self._report(f"{self._config.name}: version {version} cannot be loaded: {message}")

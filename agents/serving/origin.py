@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 
-def origin(run_dir: Path, agent_steps: int, commit: str | None) -> dict[str, Any]:
+def of_run(run_dir: Path, agent_steps: int, commit: str | None) -> dict[str, Any]:
     """For `model.json`: the training's commit and the checkpoint's scores.
 
     Args:

@@ -14,7 +14,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x61gents/serving/predict.proto\x12\tatari_dqn\"1\n\tModelSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0esignature_name\x18\x03 \x01(\t\"K\n\x0bTensorShape\x12\'\n\x03\x64im\x18\x02 \x03(\x0b\x32\x1a.atari_dqn.TensorShape.Dim\x1a\x13\n\x03\x44im\x12\x0c\n\x04size\x18\x01 \x01(\x03\"\x83\x01\n\x06Tensor\x12\r\n\x05\x64type\x18\x01 \x01(\x05\x12,\n\x0ctensor_shape\x18\x02 \x01(\x0b\x32\x16.atari_dqn.TensorShape\x12\x16\n\x0etensor_content\x18\x04 \x01(\x0c\x12\x11\n\tfloat_val\x18\x05 \x03(\x02\x12\x11\n\tint64_val\x18\n \x03(\x03\"\xb3\x01\n\x0ePredictRequest\x12(\n\nmodel_spec\x18\x01 \x01(\x0b\x32\x14.atari_dqn.ModelSpec\x12\x35\n\x06inputs\x18\x02 \x03(\x0b\x32%.atari_dqn.PredictRequest.InputsEntry\x1a@\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.atari_dqn.Tensor:\x02\x38\x01\"\x8e\x01\n\x0fPredictResponse\x12\x38\n\x07outputs\x18\x01 \x03(\x0b\x32\'.atari_dqn.PredictResponse.OutputsEntry\x1a\x41\n\x0cOutputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.atari_dqn.Tensor:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x61gents/serving/predict.proto\x12\tatari_dqn\"1\n\tModelSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0esignature_name\x18\x03 \x01(\t\"K\n\x0bTensorShape\x12\'\n\x03\x64im\x18\x02 \x03(\x0b\x32\x1a.atari_dqn.TensorShape.Dim\x1a\x13\n\x03\x44im\x12\x0c\n\x04size\x18\x01 \x01(\x03\"\x97\x01\n\x06Tensor\x12\r\n\x05\x64type\x18\x01 \x01(\x05\x12,\n\x0ctensor_shape\x18\x02 \x01(\x0b\x32\x16.atari_dqn.TensorShape\x12\x16\n\x0etensor_content\x18\x04 \x01(\x0c\x12\x11\n\tfloat_val\x18\x05 \x03(\x02\x12\x12\n\nstring_val\x18\x08 \x03(\x0c\x12\x11\n\tint64_val\x18\n \x03(\x03\"\xb3\x01\n\x0ePredictRequest\x12(\n\nmodel_spec\x18\x01 \x01(\x0b\x32\x14.atari_dqn.ModelSpec\x12\x35\n\x06inputs\x18\x02 \x03(\x0b\x32%.atari_dqn.PredictRequest.InputsEntry\x1a@\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.atari_dqn.Tensor:\x02\x38\x01\"\x8e\x01\n\x0fPredictResponse\x12\x38\n\x07outputs\x18\x01 \x03(\x0b\x32\'.atari_dqn.PredictResponse.OutputsEntry\x1a\x41\n\x0cOutputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.atari_dqn.Tensor:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,13 +32,13 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_TENSORSHAPE_DIM']._serialized_start=150
   _globals['_TENSORSHAPE_DIM']._serialized_end=169
   _globals['_TENSOR']._serialized_start=172
-  _globals['_TENSOR']._serialized_end=303
-  _globals['_PREDICTREQUEST']._serialized_start=306
-  _globals['_PREDICTREQUEST']._serialized_end=485
-  _globals['_PREDICTREQUEST_INPUTSENTRY']._serialized_start=421
-  _globals['_PREDICTREQUEST_INPUTSENTRY']._serialized_end=485
-  _globals['_PREDICTRESPONSE']._serialized_start=488
-  _globals['_PREDICTRESPONSE']._serialized_end=630
-  _globals['_PREDICTRESPONSE_OUTPUTSENTRY']._serialized_start=565
-  _globals['_PREDICTRESPONSE_OUTPUTSENTRY']._serialized_end=630
+  _globals['_TENSOR']._serialized_end=323
+  _globals['_PREDICTREQUEST']._serialized_start=326
+  _globals['_PREDICTREQUEST']._serialized_end=505
+  _globals['_PREDICTREQUEST_INPUTSENTRY']._serialized_start=441
+  _globals['_PREDICTREQUEST_INPUTSENTRY']._serialized_end=505
+  _globals['_PREDICTRESPONSE']._serialized_start=508
+  _globals['_PREDICTRESPONSE']._serialized_end=650
+  _globals['_PREDICTRESPONSE_OUTPUTSENTRY']._serialized_start=585
+  _globals['_PREDICTRESPONSE_OUTPUTSENTRY']._serialized_end=650
 # @@protoc_insertion_point(module_scope)

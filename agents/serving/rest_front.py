@@ -76,6 +76,8 @@ class _Rest:
             return _error(_HTTP.get(e.code.name, 500), e.message)
         except asyncio.TimeoutError:
             return _error(504, f"The request took longer than {self._timeout_seconds:g} s")
+        except (ConnectionError, web.RequestPayloadError) as e:  # most often nobody hears it
+            return _error(400, f"The body is not complete: {e}")
         except web.HTTPRequestEntityTooLarge:
             return _error(413, f"The body is larger than {MAX_BYTES} bytes")
 
