@@ -36,21 +36,27 @@ setup(
     # typing-extensions; constraints.txt names one set of versions that fits together.
     install_requires=[
         "tensorflow>=2.15.1,<2.16",
+        "tensorflow-serving-api>=2.15.1,<2.16",
         "tf-agents[reverb]>=0.19.0,<0.20",
         "dm-reverb>=0.14.0,<0.15",
         "tensorboard>=2.15,<2.16",
         "gymnasium>=1.1,<2",
         "ale-py>=0.12.1,<0.13",
         "absl-py>=1.4",
+        "aiohttp>=3.10,<4",
         "gin-config>=0.5.0,<0.6",
+        "grpcio>=1.62,<2",
         "numpy>=1.23.5,<2",
         "pillow>=10",
+        "prometheus-client>=0.20,<1",
         "psutil>=5.9",
+        "requests>=2.31,<3",
         "rich>=13",
         "setuptools>=70.1,<80.9",  # TensorBoard 2.15 imports pkg_resources; 80.9 warns of that
     ],
     extras_require={
         "cuda": ["tensorflow[and-cuda]>=2.15.1,<2.16"],
+        "onnx": ["tf2onnx>=1.16,<2", "onnx>=1.16,<1.18", "onnxruntime>=1.18"],
         "plot": PLOT,
         "video": VIDEO,
         "test": [
@@ -69,6 +75,8 @@ setup(
             "atari-dqn-benchmark = launch.benchmark:cli",
             "atari-dqn-plot = launch.plot:cli",
             "atari-dqn-export = launch.export:cli",
+            "atari-dqn-serve = launch.serve:cli",
+            "atari-dqn-play = launch.play:cli",
         ]
     },
 )

@@ -36,3 +36,16 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert Training(run_dir, console).run()
     configuration.load([])
     return path
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Version 1 of a model `policy` for Space Invaders, of a tiny network.
+
+    It is shared: copy it before you change anything in it.
+    """
+    from agents.serving.export import export_agent
+    from tests import tiny_dqn
+
+    agent, env = tiny_dqn.for_space_invaders()
+    return export_agent(agent, env, tmp_path_factory.mktemp("models"), name="policy", origin={})

@@ -4,6 +4,8 @@ the tests of every algorithm of the family compare."""
 import numpy as np
 import tensorflow as tf
 
+from agents.algorithms.dqn import DQN
+from agents.environments import AtariEnvironment
 from agents.replay import Ending, Window, to_transition
 
 NUM_ACTIONS = 4
@@ -46,6 +48,14 @@ def tiny_network(num_actions, atoms=None, cosines=None):
     if atoms:
         outputs = layers.Reshape((num_actions, atoms))(outputs)
     return tf.keras.Model(observation, outputs)
+
+
+def for_space_invaders():
+    """An untrained agent with such a network, and its game."""
+    tf.keras.utils.set_random_seed(0)
+    env = AtariEnvironment("space_invaders", num_envs=1, num_threads=1)
+    optimizer = tf.keras.optimizers.legacy.SGD
+    return DQN(env.num_actions, network=tiny_network, optimizer=lambda: optimizer(0.1)), env
 
 
 def tiny_q_values(weights, observation):

@@ -1,0 +1,90 @@
+"""Games played through a server have the scores of an evaluation; the client has no TensorFlow."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agents import configuration
+from agents.evaluation import Evaluator
+from tests import serving, tiny_dqn
+
+ROOT = Path(__file__).parent.parent
+
+# As `python launch/play.py`, and fails if that imports what it must not.
+PLAY = """
+import sys
+from launch import play
+try:
+    play.cli()
+finally:
+    assert not {"tensorflow", "tf_agents", "reverb"} & set(sys.modules)
+"""
+
+
+def play(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-c", PLAY, *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def server(exported):
+    with serving.served(serving.config(exported.parent)) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def scores():
+    """Of an evaluation without chance but for the game's own."""
+    agent, _ = tiny_dqn.for_space_invaders()
+    configuration.load([], ["AtariEnvironment.game = 'space_invaders'"])
+    evaluator = Evaluator(agent, episodes=3, epsilon=0.0, max_frames_per_episode=1200, seed=5)
+    scores = evaluator.run().scores
+    configuration.load([])
+    return [float(score) for score in scores]
+
+
+@pytest.mark.parametrize("scheme", ["", "http://"])
+def test_scores_are_those_of_an_evaluation(server, scores, scheme):
+    port = server.ports.rest if scheme else server.ports.grpc
+    run = play(
+        f"--address={scheme}127.0.0.1:{port}",
+        *("--model=policy", "--game=space_invaders", "--episodes=3", "--seed=5"),
+        "--max_frames=1200",
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    played, latency = run.stdout.splitlines()
+    assert [float(score) for score in played.removeprefix("scores: ").split()] == scores
+    assert len(set(scores)) > 1, "the games must tell apart"
+    assert latency.startswith(f"mean {sum(scores) / 3:g}; 300 requests of 3 observations, median ")
+
+
+def test_mistakes_are_one_line(server):
+    grpc, rest = f"127.0.0.1:{server.ports.grpc}", f"http://127.0.0.1:{server.ports.rest}"
+    game = "--game=space_invaders"
+    nothing = 'answers: {"error": "Servable not found for request: Latest(x)"}'
+    for arguments, message in (
+        ([], "name a model of the server: --model=space_invaders"),
+        (["--model=x"], "ALE has no game 'x': name one, as in --game=space_invaders"),
+        ([f"--address={rest}", "--model=x", game], nothing),
+        (
+            [f"--address={grpc}", "--model=x", game],
+            "answers: NOT_FOUND: Servable not found for request: Latest(x)",
+        ),
+        (
+            [f"--address={grpc}", "--model=policy", "--game=breakout"],
+            "policy is not of breakout, which has 4 actions",
+        ),
+        (["--address=http://127.0.0.1:1", "--model=x", game], "answers: "),
+    ):
+        run = play(*arguments)
+        assert (run.returncode, run.stdout) == (2, ""), run.stderr
+        assert run.stderr.startswith("error: ")
+        assert run.stderr.count("\n") == 1
+        assert message in run.stderr
