@@ -47,6 +47,7 @@ setup(
         "pillow>=10",
         "psutil>=5.9",
         "rich>=13",
+        "scipy>=1.15",
         "setuptools>=70.1,<80.9",  # TensorBoard 2.15 imports pkg_resources; 80.9 warns of that
     ],
     extras_require={
@@ -67,6 +68,7 @@ setup(
         "console_scripts": [
             "atari-dqn-train = launch.train:cli",
             "atari-dqn-plot = launch.plot:cli",
+            "atari-dqn-evaluate = launch.evaluate:cli",
             "atari-dqn-export = launch.export:cli",
         ]
     },

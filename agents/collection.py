@@ -6,7 +6,7 @@ score, whatever a protocol calls an episode for learning.
 
 import dataclasses
 import time
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -14,7 +14,6 @@ from tf_agents.drivers import driver
 from tf_agents.trajectories import TimeStep
 from tf_agents.trajectories.time_step import StepType
 
-from agents.algorithms.dqn import DQN
 from agents.configuration import configurable
 from agents.environments import AtariEnvironment
 from agents.errors import require
@@ -46,10 +45,20 @@ class LinearEpsilon:
         return self.final + (1 - self.final) * min(1.0, max(0.0, left))
 
 
+class QFunction(Protocol):
+    """What acts: an agent, or an exported model of one."""
+
+    num_actions: int
+
+    def q_values(self, observation: tf.Tensor) -> tf.Tensor:
+        """Q-values float32 [B, num_actions] of observations uint8 [B, 84, 84, 4]."""
+        ...
+
+
 class EpsilonGreedy:
     """Acts greedily on the agent's Q-values, or uniformly with probability epsilon."""
 
-    def __init__(self, agent: DQN):
+    def __init__(self, agent: QFunction):
         self._num_actions = agent.num_actions
 
         @tf.function

@@ -6,10 +6,11 @@ due, and at set numbers of agent steps the run is logged, evaluated and saved.
 
 import ast
 import collections
+import contextlib
 import fractions
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 import gin
@@ -18,7 +19,7 @@ import tensorflow as tf
 
 from agents import checkpoints, configuration, memory
 from agents.algorithms.dqn import DQN
-from agents.checkpoints import Checkpoints
+from agents.checkpoints import BestAgent, Checkpoints
 from agents.collection import EpsilonGreedy, LinearEpsilon, StageSeconds, VectorDriver
 from agents.configuration import configurable
 from agents.environments import AtariEnvironment, rom_name
@@ -138,6 +139,7 @@ class Training:
             self._rng.bit_generator.state = state["rng"]
             reporter.message(f"resumed at {self.agent_steps:,} agent steps from {checkpoint}")
         configuration.check_used()
+        self._best = BestAgent(self._run_dir / "best", self.agent_steps)
         self._run_dir.write_configuration()
         self._log = RunLog(self._run_dir.path, self._env.frameskip, state["log"] if state else None)
         self._log.configuration(self.agent_steps, gin.markdown(gin.operative_config_str()))
@@ -226,6 +228,8 @@ class Training:
         evaluation = self._evaluator.run()
         self._log.evaluation(self.agent_steps, evaluation)
         statistics = evaluation.statistics()
+        with self._writing("the evaluated agent"):
+            self._best.offer(self.agent_steps, self.agent, statistics["mean"])
         self._reporter.message(
             f"evaluation at {self.agent_steps:,} agent steps: mean {statistics['mean']:.1f}, "
             f"median {statistics['median']:.1f}, sd {statistics['sd']:.1f} "
@@ -239,16 +243,22 @@ class Training:
             "log": self._log.state(self.agent_steps, self._learner.updates),
             "rng": self._rng.bit_generator.state,
         }
-        try:
+        with self._writing("the checkpoint"):
             self._log.flush()
             path = self._checkpoints.save(self.agent_steps, self.agent, self._replay.save, state)
-        except (OSError, RuntimeError, tf.errors.OpError) as e:
-            raise UserError(
-                f"the checkpoint at {self.agent_steps:,} agent steps could not be written ({e}): "
-                f"look at the disk of {self._run_dir.path}; {self._kept()}"
-            ) from e
+            self._best.prune()
         self._seconds.add("saving", start)
         self._reporter.message(f"saved {path} in {time.perf_counter() - start:.1f} s")
+
+    @contextlib.contextmanager
+    def _writing(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, RuntimeError, tf.errors.OpError) as e:
+            raise UserError(
+                f"{what} at {self.agent_steps:,} agent steps could not be written ({e}): "
+                f"look at the disk of {self._run_dir.path}; {self._kept()}"
+            ) from e
 
     def _kept(self) -> str:
         latest = self._checkpoints.latest(self._reporter.message)

@@ -23,10 +23,10 @@ FLOORS = [
         "scores",
         "stop_signal",
     },
-    {"algorithms", "checkpoints", "collection", "evaluation"},
+    {"algorithms", "checkpoints", "collection", "evaluation", "protocols"},
     {"learner", "memory", "reporting", "serving", "summaries"},
     {"training"},
-    {"restoring"},
+    {"benchmark", "players", "restoring"},
 ]
 SHARED = 4
 

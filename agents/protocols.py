@@ -1,0 +1,51 @@
+"""Protocols: a configuration goes in; the rules of its games, and what they are called, come out.
+
+A protocol is one of the shipped gin files that `NAMES` lists. Some have equal rules.
+"""
+
+import ast
+import importlib.resources
+import inspect
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from agents.environments import AtariEnvironment
+
+NAMES = ("dopamine", "nature", "atari_100k", "ale_v5")
+_NOT_RULES = {"game", "num_envs", "seed", "num_threads"}
+_DEFAULTS = {
+    name: parameter.default
+    for name, parameter in inspect.signature(AtariEnvironment.__init__).parameters.items()
+    if name not in {"self", *_NOT_RULES}
+}
+
+
+def rules(bindings: Mapping[str, str]) -> dict[str, Any]:
+    """The arguments of `AtariEnvironment` that are rules of the game, with their defaults.
+
+    Args:
+      bindings: as `configuration.bindings` gives them and a run's `config.json` holds them.
+    """
+    bound = {name: bindings.get(f"AtariEnvironment.{name}") for name in _DEFAULTS}
+    return {
+        name: _DEFAULTS[name] if value is None else ast.literal_eval(value)
+        for name, value in bound.items()
+    }
+
+
+def names(rules: Mapping[str, Any], *, in_training: bool) -> list[str]:
+    """The protocols that have these rules; none for rules of one's own.
+
+    Args:
+      rules: of `rules`.
+      in_training: whether `terminal_on_life_loss` counts; an evaluation plays whole games.
+    """
+    ignored = set() if in_training else {"terminal_on_life_loss"}
+    wanted = {name: value for name, value in rules.items() if name not in ignored}
+    return [name for name in NAMES if wanted.items() <= _shipped(name).items()]
+
+
+def _shipped(name: str) -> dict[str, Any]:
+    text = (importlib.resources.files("gin_configs") / f"{name}.gin").read_text()
+    return rules(dict(re.findall(r"^(AtariEnvironment\.\w+) = (\S+)", text, re.MULTILINE)))
