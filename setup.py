@@ -19,7 +19,11 @@ def read(*path):
         return file.read()
 
 
-PLOT = ["matplotlib>=3.8"]
+PLOT = [
+    "matplotlib>=3.8",
+    "pandas<3",  # rliable's arch fails with pandas 3
+    "rliable>=1.0.8",
+]
 VIDEO = ["imageio-ffmpeg>=0.5"]
 
 setup(

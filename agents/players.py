@@ -10,7 +10,7 @@ from typing import Literal
 
 import tensorflow as tf
 
-from agents import configuration
+from agents import configuration, protocols
 from agents.collection import QFunction
 from agents.environments import AtariEnvironment
 from agents.errors import UserError
@@ -70,7 +70,8 @@ def from_model(model_dir: Path, protocol: str = "dopamine") -> Player:
         f"AtariEnvironment.frameskip = {frameskip!r}",
         f"AtariEnvironment.full_action_space = {len(meanings) == 18}",
     ]
-    configuration.load([f"{protocol}.gin"], bindings)
+    bindings += protocols.bindings(protocol, keep=protocols.OF_THE_NETWORK)
+    configuration.load([], bindings)
     env = AtariEnvironment(num_envs=1, num_threads=1)
     if env.action_meanings() != meanings:
         raise UserError(f"{model_dir} was made for other actions of {game} than it has here")

@@ -7,12 +7,13 @@ import ast
 import importlib.resources
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from agents.environments import AtariEnvironment
 
 NAMES = ("dopamine", "nature", "atari_100k", "ale_v5")
+OF_THE_NETWORK = ("full_action_space", "frameskip")  # what it was made for, whoever judges it
 _NOT_RULES = {"game", "num_envs", "seed", "num_threads"}
 _DEFAULTS = {
     name: parameter.default
@@ -43,9 +44,17 @@ def names(rules: Mapping[str, Any], *, in_training: bool) -> list[str]:
     """
     ignored = set() if in_training else {"terminal_on_life_loss"}
     wanted = {name: value for name, value in rules.items() if name not in ignored}
-    return [name for name in NAMES if wanted.items() <= _shipped(name).items()]
+    return [name for name in NAMES if wanted.items() <= shipped(name).items()]
 
 
-def _shipped(name: str) -> dict[str, Any]:
+def bindings(name: str, *, keep: Iterable[str]) -> list[str]:
+    """A protocol as lines of gin, but for the rules to `keep` as they are."""
+    kept = set(keep)
+    values = {rule: value for rule, value in shipped(name).items() if rule not in kept}
+    return [f"AtariEnvironment.{rule} = {value!r}" for rule, value in values.items()]
+
+
+def shipped(name: str) -> dict[str, Any]:
+    """The rules of a protocol."""
     text = (importlib.resources.files("gin_configs") / f"{name}.gin").read_text()
     return rules(dict(re.findall(r"^(AtariEnvironment\.\w+) = (\S+)", text, re.MULTILINE)))

@@ -12,16 +12,13 @@ from typing import Literal
 import gin
 import tensorflow as tf
 
-from agents import configuration
+from agents import configuration, protocols
 from agents.algorithms.dqn import DQN
 from agents.checkpoints import Checkpoints, numbered
 from agents.environments import AtariEnvironment
 from agents.errors import UserError
 from agents.networks import Precision
 from agents.training import Training
-
-# What a network was made for, whatever the protocol it is judged in.
-_OF_THE_NETWORK = ("AtariEnvironment.full_action_space", "AtariEnvironment.frameskip")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,8 +88,8 @@ def _load_configuration(path: Path, precision: Precision | None, protocol: str |
         }
         bindings += [f"{network}.precision = {precision!r}" for network in sorted(networks)]
     if protocol:
-        bindings += [f"{name} = {own[name]}" for name in _OF_THE_NETWORK if name in own]
-    configuration.load([str(path), *([f"{protocol}.gin"] if protocol else [])], bindings)
+        bindings += protocols.bindings(protocol, keep=protocols.OF_THE_NETWORK)
+    configuration.load([str(path)], bindings)
 
 
 def _checkpoint(run_dir: Path, agent_steps: int | Literal["best"] | None) -> Path:

@@ -26,7 +26,7 @@ def main(argv: list[str]) -> None:
     del argv
     from rich.console import Console
 
-    from agents import benchmark
+    from agents import assessment
     from agents.errors import UserError
     from agents.reporting.console import progress_bar
     from agents.reporting.tables import evaluation_table, published_table
@@ -34,15 +34,15 @@ def main(argv: list[str]) -> None:
     if bool(FLAGS.run_dir) == bool(FLAGS.model_dir):
         raise UserError("name what to evaluate: --run_dir=runs/space_invaders_DQN_1 or --model_dir")
     evaluated = player.from_flags(FLAGS.model_dir)
-    evaluator = benchmark.evaluator(
+    evaluator = assessment.evaluator(
         evaluated, episodes=FLAGS.episodes, **player.evaluator_arguments()
     )
     directory = Path(FLAGS.run_dir or Path(FLAGS.model_dir, "assets.extra")).expanduser()
     with (
-        benchmark.open_log(directory) as log,
+        assessment.open_log(directory) as log,
         progress_bar("games over", FLAGS.episodes) as show,
     ):
-        line = benchmark.evaluate(
+        line = assessment.evaluate(
             evaluated, evaluator, lambda games, steps: show(games, f"{steps:,} agent steps")
         )
         print(json.dumps(line), file=log)
@@ -50,7 +50,7 @@ def main(argv: list[str]) -> None:
     console.print(evaluation_table(line))
     if line["published"]:
         console.print(published_table(line))
-    print(directory / benchmark.FILE)
+    print(directory / assessment.FILE)
 
 
 def cli() -> None:

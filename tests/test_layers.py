@@ -26,7 +26,7 @@ FLOORS = [
     {"algorithms", "checkpoints", "collection", "evaluation", "protocols"},
     {"learner", "memory", "reporting", "serving", "summaries"},
     {"training"},
-    {"benchmark", "players", "restoring"},
+    {"assessment", "players", "recording", "restoring"},
 ]
 SHARED = 4
 

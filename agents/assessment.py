@@ -1,4 +1,4 @@
-"""Benchmark: a player goes in; its evaluation, as one JSON line of `evaluate.jsonl`, comes out."""
+"""Assessment: a player goes in; its evaluation, as one JSON line of `evaluate.jsonl`, comes out."""
 
 import json
 import time

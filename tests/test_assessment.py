@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents import benchmark, configuration, players
+from agents import assessment, configuration, players
 from agents.errors import UserError
 from agents.evaluation import Evaluation
 from agents.restoring import restore_agent
@@ -32,8 +32,8 @@ def model(small_run, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def line(small_run):
     player = players.from_run(small_run)
-    evaluator = benchmark.evaluator(player, episodes=3, epsilon=0.2, seed=7, num_envs=2)
-    return json.loads(json.dumps(benchmark.evaluate(player, evaluator)))
+    evaluator = assessment.evaluator(player, episodes=3, epsilon=0.2, seed=7, num_envs=2)
+    return json.loads(json.dumps(assessment.evaluate(player, evaluator)))
 
 
 def test_a_line_says_who_played_what_and_how(small_run, line):
@@ -55,16 +55,16 @@ def test_a_line_says_who_played_what_and_how(small_run, line):
 
 def test_the_same_seed_gives_the_same_line(small_run, line):
     player = players.from_run(small_run)
-    evaluator = benchmark.evaluator(player, episodes=3, epsilon=0.2, seed=7, num_envs=2)
-    again = benchmark.evaluate(player, evaluator)
+    evaluator = assessment.evaluator(player, episodes=3, epsilon=0.2, seed=7, num_envs=2)
+    again = assessment.evaluate(player, evaluator)
     differing = {name for name in line if again[name] != line[name]}
     assert differing <= {"time", "wall_seconds"}
 
 
 def test_an_exported_model_plays_the_same_games(model, line):
     player = players.from_model(model)
-    evaluator = benchmark.evaluator(player, episodes=3, epsilon=0.2, seed=7, num_envs=2)
-    exported = benchmark.evaluate(player, evaluator)
+    evaluator = assessment.evaluator(player, episodes=3, epsilon=0.2, seed=7, num_envs=2)
+    exported = assessment.evaluate(player, evaluator)
     same = ("game", "algorithm", "agent_steps", "frames", "protocols", "rules", "scores")
     assert {name: exported[name] for name in same} == {name: line[name] for name in same}
     assert exported["trained_by_commit"] == "abc"
@@ -72,8 +72,8 @@ def test_an_exported_model_plays_the_same_games(model, line):
 
 def test_a_protocol_is_played_and_named(small_run):
     player = players.from_run(small_run, protocol="nature")
-    evaluator = benchmark.evaluator(player, episodes=1, epsilon=1.0, seed=1)
-    line = benchmark.evaluate(player, evaluator)
+    evaluator = assessment.evaluator(player, episodes=1, epsilon=1.0, seed=1)
+    line = assessment.evaluate(player, evaluator)
     assert line["protocols"] == ["nature", "atari_100k"]
     assert line["rules"]["noop_max"] == 30
     assert line["mean_interval"] is None, "of one game"
@@ -103,7 +103,9 @@ def test_what_is_no_model_is_named(model, tmp_path, name, content, message):
 
 def statistics(game, scores):
     film = np.zeros((1, 84, 84), np.uint8)
-    return benchmark._statistics(Evaluation(game, np.array(scores), np.ones(len(scores)), film, []))
+    return assessment._statistics(
+        Evaluation(game, np.array(scores), np.ones(len(scores)), film, [])
+    )
 
 
 def test_the_interquartile_mean_is_that_of_the_middle_half():
@@ -135,15 +137,15 @@ def test_the_grade_is_the_mean_less_the_sd(game, scores, grade, passes):
 
 
 def test_lines_are_added_and_read_back(tmp_path):
-    assert benchmark.evaluations(tmp_path) == []
+    assert assessment.evaluations(tmp_path) == []
     for number in (1, 2):
-        with benchmark.open_log(tmp_path) as log:
+        with assessment.open_log(tmp_path) as log:
             print(json.dumps({"mean": number}), file=log)
     with (tmp_path / "evaluate.jsonl").open("a") as file:
         file.write('{"mean": 3')  # being written
-    assert [line["mean"] for line in benchmark.evaluations(tmp_path)] == [1, 2]
+    assert [line["mean"] for line in assessment.evaluations(tmp_path)] == [1, 2]
     (tmp_path / "evaluate.jsonl").write_text("{\n")
     with pytest.raises(UserError, match="is damaged"):
-        benchmark.evaluations(tmp_path)
+        assessment.evaluations(tmp_path)
     with pytest.raises(UserError, match="cannot be written"):
-        benchmark.open_log(tmp_path / "nowhere")
+        assessment.open_log(tmp_path / "nowhere")
