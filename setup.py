@@ -71,6 +71,7 @@ setup(
     entry_points={
         "console_scripts": [
             "atari-dqn-train = launch.train:cli",
+            "atari-dqn-benchmark = launch.benchmark:cli",
             "atari-dqn-plot = launch.plot:cli",
             "atari-dqn-evaluate = launch.evaluate:cli",
             "atari-dqn-export = launch.export:cli",

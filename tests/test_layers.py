@@ -26,7 +26,7 @@ FLOORS = [
     {"algorithms", "checkpoints", "collection", "evaluation", "protocols"},
     {"learner", "memory", "reporting", "serving", "summaries"},
     {"training"},
-    {"assessment", "players", "recording", "restoring"},
+    {"assessment", "players", "recording", "restoring", "speed"},
 ]
 SHARED = 4
 
