@@ -74,6 +74,8 @@ setup(
             "atari-dqn-benchmark = launch.benchmark:cli",
             "atari-dqn-plot = launch.plot:cli",
             "atari-dqn-evaluate = launch.evaluate:cli",
+            "atari-dqn-record = launch.record:cli",
+            "atari-dqn-benchmark_table = launch.benchmark_table:cli",
             "atari-dqn-export = launch.export:cli",
         ]
     },

@@ -7,19 +7,16 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TextIO
 
-import numpy as np
-import scipy.stats
-
 from agents import configuration, protocols, scores
 from agents.errors import UserError
 from agents.evaluation import Evaluation, Evaluator
 from agents.players import Player
+from agents.reporting.intervals import interquartile_mean, interval
 from agents.run_directory import current_commit
 
 FILE = "evaluate.jsonl"
 EPISODES = 100
 PASSING_GRADES = {"space_invaders": 200}  # of the course that this project grew from
-_RESAMPLES = 10_000
 
 
 def evaluator(player: Player, **arguments: Any) -> Evaluator:
@@ -78,40 +75,36 @@ def _statistics(evaluation: Evaluation) -> dict[str, Any]:
     statistics = evaluation.statistics()
     grade = statistics["mean"] - statistics["sd"]
     robust = {
-        "iqm": float(_interquartile_mean(evaluation.scores, axis=-1)),
-        "mean_interval": interval(evaluation.scores, np.mean),
-        "iqm_interval": interval(evaluation.scores, _interquartile_mean),
+        "iqm": float(interquartile_mean(evaluation.scores)),
+        "mean_interval": interval(evaluation.scores),
+        "iqm_interval": interval(evaluation.scores, interquartile_mean),
         "grade": grade,
     }
     passing = PASSING_GRADES.get(evaluation.game)
     return statistics | robust | ({} if passing is None else {"passes": grade >= passing})
 
 
-def interval(values: np.ndarray, statistic: Callable[..., Any] = np.mean) -> list[float] | None:
-    """The 95% bootstrap interval [low, high] of a statistic; None for less than two values."""
-    if len(values) < 2:
-        return None
-    resampled = scipy.stats.bootstrap(
-        (values,),
-        statistic,
-        n_resamples=_RESAMPLES,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    )
-    return [float(bound) for bound in resampled.confidence_interval]
+def evaluate_into(
+    directory: Path, player: Player, evaluator: Evaluator, show: Callable[[int, str], None]
+) -> dict[str, Any]:
+    """Adds an evaluation to the `evaluate.jsonl` of a run or a model, and returns it.
 
-
-def _interquartile_mean(scores: np.ndarray, axis: int) -> Any:
-    """The mean of the middle half."""
-    return scipy.stats.trim_mean(scores, 0.25, axis=axis)
-
-
-def open_log(directory: Path) -> TextIO:
-    """The `evaluate.jsonl` of a run or a model, to write lines into.
+    Args:
+      directory: that has, or gets, the file.
+      player: who plays.
+      evaluator: of the player.
+      show: is told how many games are over, and a remark.
 
     Raises:
-      UserError: it cannot be written.
+      UserError: the file cannot be written; nothing was played.
     """
+    with _open(directory) as log:
+        line = evaluate(player, evaluator, lambda games, steps: show(games, f"{steps:,} steps"))
+        print(json.dumps(line), file=log)
+    return line
+
+
+def _open(directory: Path) -> TextIO:
     try:
         return (directory / FILE).open("a")
     except OSError as e:
@@ -131,3 +124,17 @@ def evaluations(directory: Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in lines if line.endswith("\n")]
     except ValueError as e:
         raise UserError(f"{directory / FILE} is damaged ({e}): move it away") from e
+
+
+def newest(directory: Path) -> dict[str, Any]:
+    """The last of `evaluations`.
+
+    Raises:
+      UserError: there is none.
+    """
+    lines = evaluations(directory)
+    if not lines:
+        raise UserError(
+            f"{directory} is not evaluated yet: python launch/evaluate.py --run_dir={directory}"
+        )
+    return lines[-1]

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 WINDOW_AGENT_STEPS = 250_000  # of dopamine_curves.csv
+DOPAMINE_AGENTS = ("C51", "DQN", "IQN", "QR-DQN", "Rainbow")
 _ATARI_100K_AGENT_STEPS = 100_000
 _DATA = Path(__file__).parent / "data"
 
@@ -92,8 +93,7 @@ def beside(game: str, protocols: Sequence[str], agent_steps: int) -> list[Publis
     """What was published for a game, an equal protocol and about this much training."""
     found = []
     if "dopamine" in protocols:
-        agents = sorted({row["agent"] for row in _rows("dopamine_curves.csv")})
-        windows = [window for agent in agents for window in dopamine(game, agent)]
+        windows = [window for agent in DOPAMINE_AGENTS for window in dopamine(game, agent)]
         nearest = [w for w in windows if abs(w.agent_steps - agent_steps) <= WINDOW_AGENT_STEPS / 2]
         found += nearest
     if "atari_100k" in protocols and agent_steps <= 1.1 * _ATARI_100K_AGENT_STEPS:

@@ -9,7 +9,6 @@ Prints a table and adds a line to evaluate.jsonl in the run directory (or the mo
 assets.extra/). The same seed gives the same scores. The training may still be running.
 """
 
-import json
 from pathlib import Path
 
 from absl import flags
@@ -38,14 +37,8 @@ def main(argv: list[str]) -> None:
         evaluated, episodes=FLAGS.episodes, **player.evaluator_arguments()
     )
     directory = Path(FLAGS.run_dir or Path(FLAGS.model_dir, "assets.extra")).expanduser()
-    with (
-        assessment.open_log(directory) as log,
-        progress_bar("games over", FLAGS.episodes) as show,
-    ):
-        line = assessment.evaluate(
-            evaluated, evaluator, lambda games, steps: show(games, f"{steps:,} agent steps")
-        )
-        print(json.dumps(line), file=log)
+    with progress_bar("games over", FLAGS.episodes) as show:
+        line = assessment.evaluate_into(directory, evaluated, evaluator, show)
     console = Console()
     console.print(evaluation_table(line))
     if line["published"]:

@@ -119,7 +119,7 @@ def test_the_interval_is_the_bootstraps():
     half_width = 1.96 * scores.std() / 400**0.5  # the central limit theorem's
     assert low == pytest.approx(scores.mean() - half_width, abs=0.1)
     assert high == pytest.approx(scores.mean() + half_width, abs=0.1)
-    assert statistics("pong", [3.0, 3.0])["mean_interval"] == [3, 3]
+    assert statistics("pong", [3.0, 3.0])["mean_interval"] == (3, 3)
 
 
 @pytest.mark.parametrize(
@@ -138,14 +138,23 @@ def test_the_grade_is_the_mean_less_the_sd(game, scores, grade, passes):
 
 def test_lines_are_added_and_read_back(tmp_path):
     assert assessment.evaluations(tmp_path) == []
+    with pytest.raises(UserError, match="is not evaluated yet"):
+        assessment.newest(tmp_path)
     for number in (1, 2):
-        with assessment.open_log(tmp_path) as log:
+        with (tmp_path / assessment.FILE).open("a") as log:
             print(json.dumps({"mean": number}), file=log)
     with (tmp_path / "evaluate.jsonl").open("a") as file:
         file.write('{"mean": 3')  # being written
     assert [line["mean"] for line in assessment.evaluations(tmp_path)] == [1, 2]
+    assert assessment.newest(tmp_path)["mean"] == 2
     (tmp_path / "evaluate.jsonl").write_text("{\n")
     with pytest.raises(UserError, match="is damaged"):
         assessment.evaluations(tmp_path)
+
+
+def test_what_cannot_be_written_is_not_played(small_run, tmp_path):
+    player = players.from_run(small_run)
     with pytest.raises(UserError, match="cannot be written"):
-        assessment.open_log(tmp_path / "nowhere")
+        assessment.evaluate_into(
+            tmp_path / "nowhere", player, assessment.evaluator(player), pytest.fail
+        )

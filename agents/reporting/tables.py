@@ -3,9 +3,12 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+
+from agents.errors import UserError
 
 BENCHMARK_COLUMNS = (
     *("run", "game", "algorithm", "agent steps", "frames", "protocol", "epsilon", "games"),
@@ -93,3 +96,15 @@ def _rules(rules: Mapping[str, Any]) -> str:
 
 def _interval(bounds: Sequence[float] | None) -> str:
     return f"[{bounds[0]:.1f}, {bounds[1]:.1f}]" if bounds else ""
+
+
+def save(path: Path, text: str) -> None:
+    """Writes a table.
+
+    Raises:
+      UserError: it cannot be written.
+    """
+    try:
+        path.write_text(text)
+    except OSError as e:
+        raise UserError(f"{path} cannot be written ({e.strerror}): choose another --out") from e

@@ -67,7 +67,7 @@ def _write_mp4(frames: Iterator[np.ndarray], path: Path) -> None:
         quality=None,
         macro_block_size=2,
         ffmpeg_log_level="error",
-        output_params=["-crf", "20", "-movflags", "+faststart"],
+        output_params=["-crf", "23", "-movflags", "+faststart"],
     )
     encoder.send(None)
     for frame in itertools.chain([first], frames):
