@@ -48,15 +48,14 @@ def main(argv: list[str]) -> None:
         evaluations = [assessment.newest(run.path) for run in found]
         computed = aggregates.aggregate(aggregates.matrices(evaluations))
         columns, rows = aggregates.COLUMNS, aggregates.numbers(computed)
-        figure = aggregates.plot(computed)
+        figure, table = aggregates.plot(computed), Table(*columns)
+        for row in rows:
+            table.add_row(*row)
     else:
         lines = curves.lines(found, FLAGS.group_by, FLAGS.window_agent_steps)
         columns, rows = plots.COLUMNS, plots.numbers(lines)
         figure = plots.learning_curves(lines, "agent_steps" if FLAGS.x == "steps" else FLAGS.x)
-
-    table = Table(*columns)
-    for row in rows:
-        table.add_row(*row)
+        table = plots.table(lines)
     Console().print(table)
     for out in map(Path, FLAGS.out):
         if out.suffix == ".csv":

@@ -158,7 +158,8 @@ def training_hours(run_dir: Path, agent_steps: np.ndarray) -> np.ndarray:
     for path in sorted((run_dir / "events").glob("events.out.tfevents.*")):
         before, start = hours[-1], None
         try:
-            for event in tf.compat.v1.train.summary_iterator(str(path)):
+            for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+                event = tf.compat.v1.Event.FromString(record)
                 start = start or event.wall_time
                 steps.append(max(steps[-1], event.step))
                 hours.append(before + (event.wall_time - start) / 3600)

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from rich.table import Table
 
 from agents.errors import UserError
-from agents.reporting.curves import History, Line
-from agents.scores import WINDOW_AGENT_STEPS
+from agents.reporting.curves import History, Line, Point
+from agents.scores import WINDOW_AGENT_STEPS, Published
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,17 +29,38 @@ def numbers(lines: Sequence[Line]) -> list[list[str]]:
     """All points of all lines, as rows of `COLUMNS`."""
     rows = []
     for line in lines:
-        published = {window.agent_steps: window for window in line.published}
         for point in line.points:
-            end = -(-point.agent_steps // WINDOW_AGENT_STEPS) * WINDOW_AGENT_STEPS
             row = [line.panel, line.label, str(point.agent_steps), str(point.frames)]
             row += ["" if np.isnan(point.hours) else f"{point.hours:.2f}"]
             row += [str(point.runs), str(point.games)]
             row += [f"{score:.1f}" for score in (point.mean, point.low, point.high)]
-            if beside := published.get(end):
+            if beside := published_at(line, point):
                 row += [beside.agent, *(f"{s:.1f}" for s in (beside.mean, beside.low, beside.high))]
             rows.append(row + [""] * (len(COLUMNS) - len(row)))
     return rows
+
+
+def table(lines: Sequence[Line]) -> Table:
+    """The points of all lines for a screen, with the published ones beside them."""
+    shown = Table("panel", "line", "agent steps", "hours", "games", "mean score", "published")
+    for line in lines:
+        for point in line.points:
+            mean = f"{point.mean:.1f}"
+            if point.runs > 1:
+                mean += f" [{point.low:.1f}, {point.high:.1f}] of {point.runs} runs"
+            beside = published_at(line, point)
+            shown.add_row(
+                *(line.panel, line.label, f"{point.agent_steps:,}"),
+                *("" if np.isnan(point.hours) else f"{point.hours:.2f}", str(point.games), mean),
+                f"{beside.mean:.1f} [{beside.low:.1f}, {beside.high:.1f}]" if beside else "",
+            )
+    return shown
+
+
+def published_at(line: Line, point: Point) -> Published | None:
+    """The published window that a point lies in."""
+    end = -(-point.agent_steps // WINDOW_AGENT_STEPS) * WINDOW_AGENT_STEPS
+    return next((window for window in line.published if window.agent_steps == end), None)
 
 
 def learning_curves(lines: Sequence[Line], x: str) -> "Figure":

@@ -1,5 +1,6 @@
 """Video: the frames of a film go in, 60 a second; an mp4 and a gif come out, without a display."""
 
+import contextlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -50,7 +51,8 @@ def write(
         raise UserError(f"{path} cannot be written ({e}): choose another --out_dir") from e
     finally:
         for file in partial.values():
-            file.unlink(missing_ok=True)
+            if file.exists():
+                file.unlink()
 
 
 def _write_mp4(frames: Iterator[np.ndarray], path: Path) -> None:
@@ -69,10 +71,10 @@ def _write_mp4(frames: Iterator[np.ndarray], path: Path) -> None:
         ffmpeg_log_level="error",
         output_params=["-crf", "23", "-movflags", "+faststart"],
     )
-    encoder.send(None)
-    for frame in itertools.chain([first], frames):
-        encoder.send(np.ascontiguousarray(frame))
-    encoder.close()
+    with contextlib.closing(encoder):
+        encoder.send(None)
+        for frame in itertools.chain([first], frames):
+            encoder.send(np.ascontiguousarray(frame))
 
 
 def _write_gif(frames: Sequence[np.ndarray], path: Path) -> None:
