@@ -29,7 +29,7 @@ def test_it_prints_a_table_and_adds_a_line(own_run, tmp_path):
         *("--seed=3", "--epsilon=0.5", "--num_envs=1"),
         folder=tmp_path,
     )
-    assert (run.returncode, run.stderr) == (0, "")
+    assert run.returncode == 0, run.stderr
     for text in ("DQN on space_invaders, 0 agent steps", "nature=atari_100k", "grade (mean - sd)"):
         assert text in run.stdout
     assert run.stdout.endswith("run/evaluate.jsonl\n")

@@ -21,27 +21,40 @@ def command(name: str, *arguments: str, folder: Path) -> subprocess.CompletedPro
     return subprocess.run(line, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
 
-def test_a_plot_and_its_numbers(small_run, tmp_path):
-    shutil.copytree(small_run, tmp_path / "runs" / "one")
+def test_a_plot_and_its_numbers(tmp_path):
+    for name, score in (("one", 10.0), ("two", 30.0)):
+        make_run(tmp_path / "runs" / name, [(100, score), (400, 70.0)])
     run = command(
         "plot.py",
-        *("--run_dir=runs", "--x=hours", "--window_agent_steps=300"),
+        *("--run_dir=runs", "--x=frames", "--window_agent_steps=300"),
         *("--out=curve.png", "--out=curve.csv"),
         folder=tmp_path,
     )
     assert (run.returncode, run.stderr) == (0, "")
+    assert "20.0 [10.0, 30.0] of 2 runs" in run.stdout
     assert run.stdout.endswith("curve.png\ncurve.csv\n")
     assert Image.open(tmp_path / "curve.png").size[0] > 600
-    (row,) = csv.DictReader((tmp_path / "curve.csv").read_text().splitlines())
-    assert (row["panel"], row["line"], row["runs"]) == ("space_invaders", "DQN", "1")
-    assert float(row["hours"]) >= 0
+    first, second = csv.reader((tmp_path / "curve.csv").read_text().splitlines()[1:])
+    assert first[:4] == ["space_invaders", "DQN", "300", "1200"]
+    assert second[2:10] == ["400", "1600", "", "2", "2", "70.0", "70.0", "70.0"]
+
+
+def test_aggregates_of_evaluated_runs(tmp_path):
+    for name, score in (("one", 0.1), ("two", 0.3)):
+        line = {"algorithm": "DQN", "game": "pong", "rules": {}, "epsilon": 0, "scores": []}
+        make_run(tmp_path / name, [(1, 1.0)], evaluation=line | {"human_normalized": score})
+    run = command("plot.py", "--run_dir=.", "--rliable", "--out=a.svg", folder=tmp_path)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "IQM" in run.stdout
+    assert "0.200" in run.stdout
+    assert (tmp_path / "a.svg").read_text().startswith("<?xml")
 
 
 def test_the_table_evaluates_what_is_not_evaluated(small_run, tmp_path):
     shutil.copytree(small_run, tmp_path / "runs" / "one")
     arguments = ("benchmark_table.py", "--run_dir=runs", "--episodes=2", "--out=table.md")
     run = command(*arguments, folder=tmp_path)
-    assert (run.returncode, run.stderr) == (0, "")
+    assert run.returncode == 0, run.stderr
     table = (tmp_path / "table.md").read_text()
     assert run.stdout == table + "table.md\n"
     assert "| one | space_invaders | DQN | 600 | 2400 | dopamine=ale_v5 | 0.001 | 2 |" in table
