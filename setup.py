@@ -19,7 +19,11 @@ def read(*path):
         return file.read()
 
 
-PLOT = ["matplotlib>=3.8"]
+PLOT = [
+    "matplotlib>=3.8",
+    "pandas<3",  # rliable's arch fails with pandas 3
+    "rliable>=1.0.8",
+]
 VIDEO = ["imageio-ffmpeg>=0.5"]
 
 setup(
@@ -52,6 +56,7 @@ setup(
         "psutil>=5.9",
         "requests>=2.31,<3",
         "rich>=13",
+        "scipy>=1.15",
         "setuptools>=70.1,<80.9",  # TensorBoard 2.15 imports pkg_resources; 80.9 warns of that
     ],
     extras_require={
@@ -74,6 +79,9 @@ setup(
             "atari-dqn-train = launch.train:cli",
             "atari-dqn-benchmark = launch.benchmark:cli",
             "atari-dqn-plot = launch.plot:cli",
+            "atari-dqn-evaluate = launch.evaluate:cli",
+            "atari-dqn-record = launch.record:cli",
+            "atari-dqn-benchmark_table = launch.benchmark_table:cli",
             "atari-dqn-export = launch.export:cli",
             "atari-dqn-serve = launch.serve:cli",
             "atari-dqn-play = launch.play:cli",

@@ -23,10 +23,10 @@ FLOORS = [
         "scores",
         "stop_signal",
     },
-    {"algorithms", "checkpoints", "collection", "evaluation"},
+    {"algorithms", "checkpoints", "collection", "evaluation", "protocols"},
     {"learner", "memory", "profiling", "reporting", "serving", "summaries"},
     {"training"},
-    {"restoring", "speed"},
+    {"assessment", "players", "recording", "restoring", "speed"},
 ]
 SHARED = 4
 
