@@ -103,8 +103,11 @@ class Episode(NamedTuple):
     agent_steps: int  # resets excluded
 
 
-class StageSeconds(collections.Counter[str]):
+class StageSeconds(collections.defaultdict[str, float]):
     """Seconds spent per stage since the last `take`; stages may overlap."""
+
+    def __init__(self):
+        super().__init__(float)
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -15,7 +15,7 @@ from agents.collection import QFunction
 from agents.environments import AtariEnvironment
 from agents.errors import UserError
 from agents.restoring import restore_agent
-from agents.serving.export import SIGNATURE
+from agents.serving import signatures
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +85,7 @@ class _ExportedAgent:
 
     def __init__(self, model_dir: Path, num_actions: int):
         self._model = tf.saved_model.load(str(model_dir))  # whose variables live as long as it
-        self._serve = self._model.signatures[SIGNATURE]
+        self._serve = self._model.signatures[signatures.DEFAULT]
         self.num_actions = num_actions
 
     def q_values(self, observation: tf.Tensor, training: bool = False) -> tf.Tensor:

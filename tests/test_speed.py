@@ -1,5 +1,6 @@
 """In: a small configuration. Out: figures that fit together."""
 
+import gin
 import pytest
 
 from agents import configuration, speed
@@ -10,6 +11,8 @@ from agents.speed import STAGES
 def _short(monkeypatch):
     monkeypatch.setattr(speed, "_SECONDS_PER_ROUND", 0.02)
     monkeypatch.setattr(speed, "WARM_UP_AGENT_STEPS", 200)
+    yield
+    gin.clear_config()
 
 
 def load(*bindings):
