@@ -32,8 +32,8 @@ def shift_and_intensity(
     require("shift_and_intensity.intensity_sd", sd, sd >= 0, "at least 0")
     batch_size = tf.shape(images)[0]
     for axis in (1, 2):
-        size = images.shape[axis]
-        offset = tf.random.uniform([batch_size, 1], -shift, shift, tf.int32)
+        size = tf.shape(images)[axis]
+        offset = tf.random.uniform(tf.stack([batch_size, 1]), -shift, shift, tf.int32)
         # Reading beyond the border gives the border.
         index = tf.clip_by_value(offset + tf.range(size), 0, size - 1)
         images = tf.gather(images, index, axis=axis, batch_dims=1)

@@ -220,7 +220,7 @@ class DQN(dqn_agent.DqnAgent):
             changed.
         """
         if self._augmentation is not None:
-            experience = self._augmented(experience)
+            experience = _augmented(experience, self._augmentation)
         variables = self._online.trainable_weights
         with tf.GradientTape() as tape:
             loss_info = self._loss(experience, weights=weights, training=True)
@@ -239,10 +239,13 @@ class DQN(dqn_agent.DqnAgent):
             self._update_target()
         return tf_agent.LossInfo(loss_info.loss, UpdateInfo(loss_info.extra, norm))
 
-    def _augmented(self, experience: Transition) -> Transition:
-        time_step, action_step, next_time_step = experience
-        return Transition(
-            time_step._replace(observation=self._augmentation(time_step.observation)),
-            action_step,
-            next_time_step._replace(observation=self._augmentation(next_time_step.observation)),
-        )
+
+def _augmented(
+    experience: Transition, augmentation: Callable[[tf.Tensor], tf.Tensor]
+) -> Transition:
+    time_step, action_step, next_time_step = experience
+    return Transition(
+        time_step._replace(observation=augmentation(time_step.observation)),
+        action_step,
+        next_time_step._replace(observation=augmentation(next_time_step.observation)),
+    )

@@ -21,7 +21,7 @@ class NoisyDense(tf.keras.layers.Dense):
         self._sigma_0 = sigma_0
 
     def build(self, input_shape: tf.TensorShape) -> None:
-        bound = int(input_shape[-1]) ** -0.5
+        bound = input_shape.as_list()[-1] ** -0.5
         uniform = tf.keras.initializers.RandomUniform
         self.kernel_initializer = uniform(-bound, bound)
         self.bias_initializer = uniform(-bound, bound)
@@ -73,7 +73,8 @@ class SpectralConv2D(tf.keras.layers.Conv2D):
         """The convolution without its bias, as Keras' own `call` asks for it."""
         # u is of length 1 but before the first step, and where a target network is a mean.
         sigma = tf.norm(self._matrix() @ tf.math.l2_normalize(self.u))
-        return super().convolution_op(inputs, kernel / tf.cast(sigma, self.compute_dtype))
+        kernel = kernel / tf.cast(sigma, self.compute_dtype)
+        return super().convolution_op(inputs, kernel)  # pyright: ignore[reportAttributeAccessIssue]
 
     def _matrix(self) -> tf.Tensor:
         return tf.cast(tf.reshape(self.kernel, [-1, self.filters]), tf.float32)
@@ -92,7 +93,7 @@ class AdaptiveMaxPool2D(tf.keras.layers.Layer):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         x, size = inputs, self._size
         for axis in (1, 2):
-            n = x.shape[axis]
+            n = x.shape.as_list()[axis]
             windows = [range(i * n // size, -(-(i + 1) * n // size)) for i in range(size)]
             maxima = [tf.reduce_max(tf.gather(x, window, axis=axis), axis) for window in windows]
             x = tf.stack(maxima, axis)
