@@ -21,7 +21,7 @@ class NoisyDense(tf.keras.layers.Dense):
         self._sigma_0 = sigma_0
 
     def build(self, input_shape: tf.TensorShape) -> None:
-        bound = input_shape.as_list()[-1] ** -0.5
+        bound = tf.compat.dimension_value(input_shape[-1]) ** -0.5
         uniform = tf.keras.initializers.RandomUniform
         self.kernel_initializer = uniform(-bound, bound)
         self.bias_initializer = uniform(-bound, bound)
@@ -93,7 +93,7 @@ class AdaptiveMaxPool2D(tf.keras.layers.Layer):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         x, size = inputs, self._size
         for axis in (1, 2):
-            n = x.shape.as_list()[axis]
+            n = tf.compat.dimension_value(x.shape[axis])
             windows = [range(i * n // size, -(-(i + 1) * n // size)) for i in range(size)]
             maxima = [tf.reduce_max(tf.gather(x, window, axis=axis), axis) for window in windows]
             x = tf.stack(maxima, axis)
