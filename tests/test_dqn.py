@@ -221,6 +221,7 @@ def test_a_checkpoint_of_another_optimizer_is_refused(tmp_path):
             {"target_update_tau": 0.0},
             "DQN.target_update_tau must be above 0 and at most 1, got 0.0",
         ),
+        ({"name": "my-dqn"}, "DQN.name must be of letters, digits and _, got 'my-dqn'"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )

@@ -21,7 +21,7 @@ from tf_agents.trajectories import time_step as ts
 from tf_agents.utils import common
 
 from agents.configuration import configurable
-from agents.errors import require
+from agents.errors import UserError, require
 from agents.networks import OBSERVATION_SHAPE
 
 LOSSES = {
@@ -117,6 +117,8 @@ class DQN(dqn_agent.DqnAgent):
             ("target_update_tau", tau, 0 < tau <= 1, "above 0 and at most 1"),
         ):
             require(f"DQN.{argument}", value, holds, range_)
+        if name is not None and not name.isidentifier():
+            raise UserError(f"DQN.name must be of letters, digits and _, got {name!r}")
         self.num_actions = num_actions
         self.n_step = n_step
         self.gamma = gamma
@@ -169,8 +171,10 @@ class DQN(dqn_agent.DqnAgent):
     def _policy_network(self, model: tf.keras.Model, name: str) -> sequential.Sequential:
         """The model's Q-values as `DqnAgent` asks for them; they share their weights."""
         observation = tf.keras.Input(OBSERVATION_SHAPE, dtype=tf.uint8)
-        q_values = self._expectation(self._outputs(model, observation))
-        model = tf.keras.Model(observation, q_values)
+        outputs = self._outputs(model, observation)
+        q_values = self._expectation(outputs)
+        if q_values is not outputs:  # else the model has them, and checkpoints a level less
+            model = tf.keras.Model(observation, q_values)
         return sequential.Sequential([model], input_spec=observation_spec(), name=name)
 
     def _loss(
@@ -220,7 +224,7 @@ class DQN(dqn_agent.DqnAgent):
             changed.
         """
         if self._augmentation is not None:
-            experience = self._augmented(experience)
+            experience = _augmented(experience, self._augmentation)
         variables = self._online.trainable_weights
         with tf.GradientTape() as tape:
             loss_info = self._loss(experience, weights=weights, training=True)
@@ -239,10 +243,13 @@ class DQN(dqn_agent.DqnAgent):
             self._update_target()
         return tf_agent.LossInfo(loss_info.loss, UpdateInfo(loss_info.extra, norm))
 
-    def _augmented(self, experience: Transition) -> Transition:
-        time_step, action_step, next_time_step = experience
-        return Transition(
-            time_step._replace(observation=self._augmentation(time_step.observation)),
-            action_step,
-            next_time_step._replace(observation=self._augmentation(next_time_step.observation)),
-        )
+
+def _augmented(
+    experience: Transition, augmentation: Callable[[tf.Tensor], tf.Tensor]
+) -> Transition:
+    time_step, action_step, next_time_step = experience
+    return Transition(
+        time_step._replace(observation=augmentation(time_step.observation)),
+        action_step,
+        next_time_step._replace(observation=augmentation(next_time_step.observation)),
+    )

@@ -67,7 +67,7 @@ class IQN(QRDQN):
         if training:
             tau = self._random_tau(observation, k)
         else:
-            tau = tf.tile(midpoints(k)[None], [tf.shape(observation)[0], 1])
+            tau = tf.tile(midpoints(k)[None], tf.stack([tf.shape(observation)[0], 1]))
         return model([observation, tau], training=training)
 
     def _quantiles(
@@ -91,4 +91,4 @@ class IQN(QRDQN):
 
     def _random_tau(self, observation: tf.Tensor, n: int) -> tf.Tensor:
         """Fractions uniform in [0, 1), float32 [B, n]."""
-        return tf.random.uniform([tf.shape(observation)[0], n])
+        return tf.random.uniform(tf.stack([tf.shape(observation)[0], n]))

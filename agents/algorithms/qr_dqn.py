@@ -34,7 +34,7 @@ def quantile_huber_loss(
     delta = target[:, :, None] - predicted[:, None, :]
     size = tf.abs(delta)
     huber = tf.where(size <= kappa, size**2 / 2, kappa * (size - kappa / 2))
-    weight = tf.abs(tau[..., None, :] - tf.cast(delta < 0, tf.float32))
+    weight = tf.abs(tf.expand_dims(tau, -2) - tf.cast(delta < 0, tf.float32))
     return tf.reduce_sum(tf.reduce_mean(weight * huber / kappa, axis=1), axis=-1)
 
 
