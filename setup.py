@@ -66,6 +66,7 @@ setup(
     entry_points={
         "console_scripts": [
             "atari-dqn-train = launch.train:cli",
+            "atari-dqn-benchmark = launch.benchmark:cli",
             "atari-dqn-plot = launch.plot:cli",
             "atari-dqn-export = launch.export:cli",
         ]

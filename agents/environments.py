@@ -15,7 +15,7 @@ from tf_agents.specs import BoundedArraySpec
 from tf_agents.trajectories import time_step as ts
 
 from agents.configuration import configurable
-from agents.errors import UserError
+from agents.errors import UserError, require
 
 FRAME_SIZE = 84
 STACK_SIZE = 4
@@ -100,13 +100,17 @@ class AtariEnvironment(PyEnvironment):
         num_threads: int = 0,
     ):
         super().__init__(handle_auto_reset=False)
-        _check_range("num_envs", num_envs, 1, 2**16)
-        _check_range("seed", seed, 0, 2**31 - num_envs)
-        _check_range("repeat_action_probability", repeat_action_probability, 0, 1)
-        _check_range("noop_max", noop_max, 0, 2**31 - 1)
-        _check_range("frameskip", frameskip, 1, 2**31)
-        _check_range("max_frames_per_episode", max_frames_per_episode, frameskip, 2**31)
-        _check_range("num_threads", num_threads, 0, 2**16)
+        for name, value, low, end in (
+            ("num_envs", num_envs, 1, 2**16),
+            ("seed", seed, 0, 2**31 - num_envs),
+            ("repeat_action_probability", repeat_action_probability, 0, 1),
+            ("noop_max", noop_max, 0, 2**31 - 1),
+            ("frameskip", frameskip, 1, 2**31),
+            ("max_frames_per_episode", max_frames_per_episode, frameskip, 2**31),
+            ("num_threads", num_threads, 0, 2**16),
+        ):
+            holds = low <= value < end
+            require(f"AtariEnvironment.{name}", value, holds, f"at least {low} and below {end}")
 
         self.game = rom_name(game)
         self.frameskip = frameskip
@@ -200,13 +204,22 @@ class AtariEnvironment(PyEnvironment):
         )
 
     def _step(self, action: np.ndarray) -> ts.TimeStep:
+        self.send(action)
+        return self.receive()
+
+    def send(self, action: np.ndarray) -> None:
+        """Starts a step, which ALE's threads do while this one goes on; `receive` ends it."""
         # ALE would wait for ever: the thread that meets an unknown action never answers.
         if action.min() < 0 or action.max() >= self.num_actions:
             raise ValueError(f"actions must be from 0 to {self.num_actions - 1}, not {action}")
-        first = self._last
         if self._terminal_on_life_loss:
-            action = np.where(first, np.int32(self._restart_action), action)
-        frames, reward, terminated, truncated, info = self._ale.step(action)
+            action = np.where(self._last, np.int32(self._restart_action), action)
+        self._ale.send(action)
+
+    def receive(self) -> ts.TimeStep:
+        """Waits for the end of the step that `send` started."""
+        first = self._last
+        frames, reward, terminated, truncated, info = self._ale.recv()
 
         self._score = np.where(self._game_over, 0, self._score) + reward
         self._episode_frames = info["episode_frame_number"]
@@ -228,11 +241,4 @@ class AtariEnvironment(PyEnvironment):
             reward.astype(np.float32),
             np.subtract(1, terminated, dtype=np.float32),
             frames.transpose(0, 2, 3, 1),
-        )
-
-
-def _check_range(argument: str, value: float, low: int, end: int) -> None:
-    if not low <= value < end:
-        raise UserError(
-            f"AtariEnvironment.{argument} must be at least {low} and below {end}, not {value}"
         )

@@ -6,10 +6,12 @@ due, and at set numbers of agent steps the run is logged, evaluated and saved.
 
 import ast
 import collections
+import contextlib
 import fractions
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import gin
@@ -25,6 +27,7 @@ from agents.environments import AtariEnvironment, rom_name
 from agents.errors import UserError, require
 from agents.evaluation import Evaluator
 from agents.learner import Learner, NonFiniteLossError
+from agents.profiling import Profiler
 from agents.replay import ImportanceExponent, Replay
 from agents.run_directory import RunDirectory
 from agents.stop_signal import StopSignal
@@ -75,7 +78,8 @@ class Training:
           updates_per_agent_step: the replay ratio divided by the batch size; it holds exactly,
             counted from `learning_starts_agent_steps`.
           log_period_agent_steps: between two points in TensorBoard.
-          evaluation_period_agent_steps: between two evaluations; one is before the first step.
+          evaluation_period_agent_steps: between two evaluations; one more is before the first
+            step and one after the last.
           checkpoint_period_agent_steps: between two checkpoints.
           seed: of the network, the games and the exploration.
 
@@ -105,6 +109,8 @@ class Training:
         self._run_dir.check_same_configuration()
         self._checkpoints = Checkpoints(self._run_dir / "checkpoints")
         checkpoint = self._checkpoints.latest(reporter.message)
+        if checkpoint is None and run_dir.has_progress():
+            reporter.message(f"{run_dir.path} has no checkpoint to go on from: beginning anew")
         state = checkpoints.load_state(checkpoint) if checkpoint else None
         self.agent_steps: int = state["log"]["agent_steps"] if state else 0
 
@@ -115,24 +121,25 @@ class Training:
         self._env = AtariEnvironment(seed=int(games[0]) % 2**30)
         self.agent = agent(self._env.num_actions)
         # From then on there is a transition to learn from.
-        fewest = self._env.batch_size * self.agent.n_step
+        fewest = self._env.batch_size * (self.agent.n_step + 1)
         require(
             "Training.learning_starts_agent_steps",
             learning_starts_agent_steps,
             learning_starts_agent_steps >= fewest,
-            f"at least {fewest} (environments times n-step)",
+            f"at least {fewest} (environments times n-step plus one)",
         )
         self._epsilon = LinearEpsilon()
         self._importance_exponent = ImportanceExponent()
         self._evaluator = Evaluator(self.agent)
-        self._seconds = StageSeconds()
+        self.seconds = StageSeconds()  # spent since the last log
+        self._thread = ThreadPoolExecutor(1, "learner")
         self._learned = collections.Counter[str]()  # sums over the updates since the last log
         scratch_dir = self._run_dir / "checkpoints" / ".reverb"
         checkpoints.lay_replay(checkpoint, scratch_dir)
         self._replay = Replay(self._env.batch_size, self.agent.n_step, scratch_dir)
         self._transitions = min(self._replay.capacity, agent_steps)
-        memory.check_memory(self._transitions - len(self._replay))
-        memory.check_disk(self._transitions, self._run_dir.path)
+        memory.check_memory(self._transitions - len(self._replay), self._env.game)
+        memory.check_disk(self._transitions, self._env.game, self._run_dir.path)
         self._learner = Learner(
             self.agent,
             self._replay.dataset(),
@@ -145,12 +152,15 @@ class Training:
             self._replay.max_priority = state.get("max_priority", self._replay.max_priority)
             reporter.message(f"resumed at {self.agent_steps:,} agent steps from {checkpoint}")
         configuration.check_used()
-        self._run_dir.write_configuration()
+        self._run_dir.write_configuration(self.agent_steps)
         self._log = RunLog(self._run_dir.path, self._env.frameskip, state["log"] if state else None)
         self._log.configuration(self.agent_steps, gin.markdown(gin.operative_config_str()))
 
-    def run(self) -> bool:
+    def run(self, profile: bool = False) -> bool:
         """Trains until the last agent step or the first SIGINT or SIGTERM, and saves.
+
+        Args:
+          profile: traces a stretch of the run, see `agents.profiling`.
 
         Returns:
           Whether the run is complete.
@@ -161,34 +171,37 @@ class Training:
         self._reporter.start(self._summary(), self.agent_steps, self._total_agent_steps)
         try:
             with StopSignal(lambda: self._reporter.message("stopping: saving")) as stop:
-                self._loop(stop)
+                self._loop(stop, Profiler(self._run_dir / "profile") if profile else None)
         except NonFiniteLossError as e:
             raise UserError(
                 f"{e}: start a new run with a lower learning rate or a clipped gradient; "
                 f"{self._kept()}"
             ) from e
         finally:
+            self._thread.shutdown()
             self._replay.close()
             self._log.close()
         return self.agent_steps >= self._total_agent_steps
 
-    def _loop(self, stop: StopSignal) -> None:
+    def _loop(self, stop: StopSignal, profiler: Profiler | None) -> None:
         policy = EpsilonGreedy(self.agent, training=True)
-        driver = VectorDriver(self._env, policy, self._replay, self._rng, self._seconds)
+        driver = VectorDriver(self._env, policy, self._replay, self._rng, self.seconds)
         if self.agent_steps == 0:
             self._evaluate()
         saved_agent_steps = self.agent_steps
         while self.agent_steps < self._total_agent_steps and not stop.is_requested:
             before = self.agent_steps
-            new_agent_steps, episodes = driver.run(self._epsilon(before))
-            self.agent_steps += new_agent_steps
+            self.agent_steps += driver.act(self._epsilon(before))
+            with self._learning(self._updates_due() - self._learner.updates):
+                episodes = driver.observe()
             for episode in episodes:
                 self._log.episode(self.agent_steps, episode)
-            if updates := self._updates_due() - self._learner.updates:
-                self._learn(updates)
+            if profiler and (report := profiler.update(self._learner.updates)):
+                self._reporter.message(report)
             if _crosses(before, self.agent_steps, self._log_period):
                 self._log_interval()
-            if _crosses(before, self.agent_steps, self._evaluation_period):
+            is_last = self.agent_steps >= self._total_agent_steps
+            if is_last or _crosses(before, self.agent_steps, self._evaluation_period):
                 self._evaluate()
             if _crosses(before, self.agent_steps, self._checkpoint_period):
                 self._save()
@@ -207,14 +220,22 @@ class Training:
         learning_steps = max(0, self.agent_steps - self._learning_starts_agent_steps)
         return int(learning_steps * self._updates_per_agent_step)
 
-    def _learn(self, updates: int) -> None:
-        start = time.perf_counter()
-        if self._learner.updates == 0:
+    @contextlib.contextmanager
+    def _learning(self, updates: int) -> Iterator[None]:
+        """Does so many updates beside what is done within: neither keeps Python for long."""
+        if updates and self._learner.updates == 0:
             self._replay.flush()
-        means = self._learner.run(updates, self._importance_exponent(self.agent_steps))
-        sampling = means.pop("sampling_seconds") * updates
-        self._seconds.add("learning", start + sampling)
-        self._seconds.add("sampling", time.perf_counter() - sampling)
+        learning = self._thread.submit(self._learn, updates) if updates else None
+        yield
+        if learning:
+            learning.result()
+
+    def _learn(self, updates: int) -> None:
+        with self.seconds.stage("learning"):
+            means = self._learner.run(updates, self._importance_exponent(self.agent_steps))
+        waited = means.pop("sampling_seconds") * updates
+        self.seconds["learning"] -= waited
+        self.seconds["sampling"] += waited
         self._learned.update({name: mean * updates for name, mean in means.items()})
         self._learned["updates"] += updates
 
@@ -224,13 +245,13 @@ class Training:
         self._learned.clear()
         learning["epsilon"] = self._epsilon(self.agent_steps)
         learning["replay_transitions"] = len(self._replay)
-        seconds = self._seconds.take()
+        seconds = self.seconds.take()
         self._log.interval(self.agent_steps, self._learner.updates, learning, seconds)
 
     def _evaluate(self) -> None:
-        start = time.perf_counter()
         self._reporter.message(f"evaluating at {self.agent_steps:,} agent steps")
-        evaluation = self._evaluator.run()
+        with self.seconds.stage("evaluation"):
+            evaluation = self._evaluator.run()
         self._log.evaluation(self.agent_steps, evaluation)
         statistics = evaluation.statistics()
         self._reporter.message(
@@ -238,7 +259,6 @@ class Training:
             f"median {statistics['median']:.1f}, sd {statistics['sd']:.1f} "
             f"over {len(evaluation.scores)} games"
         )
-        self._seconds.add("evaluation", start)
 
     def _save(self) -> None:
         start = time.perf_counter()
@@ -248,14 +268,15 @@ class Training:
             "max_priority": self._replay.max_priority,
         }
         try:
-            self._log.flush()
-            path = self._checkpoints.save(self.agent_steps, self.agent, self._replay.save, state)
+            with self.seconds.stage("saving"):
+                self._log.flush()
+                save = self._replay.save
+                path = self._checkpoints.save(self.agent_steps, self.agent, save, state)
         except (OSError, RuntimeError, tf.errors.OpError) as e:
             raise UserError(
                 f"the checkpoint at {self.agent_steps:,} agent steps could not be written ({e}): "
                 f"look at the disk of {self._run_dir.path}; {self._kept()}"
             ) from e
-        self._seconds.add("saving", start)
         self._reporter.message(f"saved {path} in {time.perf_counter() - start:.1f} s")
 
     def _kept(self) -> str:
@@ -267,6 +288,7 @@ class Training:
         device = f"{len(gpus)} GPU" if gpus else f"CPU, {os.cpu_count()} cores"
         if not gpus and os.path.exists("/dev/nvidia0"):
             device += "; for the GPU that is here: pip install 'atari-dqn[cuda]'"
+        replay_bytes = self._transitions * memory.memory_bytes_per_transition(self._env.game)
         return {
             "game": f"{self._env.game}, {self._env.batch_size} environments",
             "protocol": self._env.protocol,
@@ -275,7 +297,7 @@ class Training:
             "frames": f"{self._total_agent_steps * self._env.frameskip:,}",
             "updates per agent step": str(self._updates_per_agent_step),
             "replay": f"{self._replay.capacity:,} transitions; {self._transitions:,} of this run "
-            f"take up to {memory.replay_memory_bytes(self._transitions) / 1e9:.1f} GB of memory",
+            f"take up to {replay_bytes / 1e9:.1f} GB of memory",
             "device": device,
             "run directory": str(self._run_dir.path),
         }

@@ -24,9 +24,9 @@ FLOORS = [
         "stop_signal",
     },
     {"algorithms", "checkpoints", "collection", "evaluation"},
-    {"learner", "memory", "reporting", "serving", "summaries"},
+    {"learner", "memory", "profiling", "reporting", "serving", "summaries"},
     {"training"},
-    {"restoring"},
+    {"restoring", "speed"},
 ]
 SHARED = 4
 
