@@ -4,8 +4,9 @@ In:  a batch of n-step `Transition`s, observations uint8 [B, 84, 84, 4], and wei
 Out: an updated Q-network; loss, priorities, Q-values, targets and the gradient norm per update.
 
 An algorithm of the family is a subclass. It says what its network puts out per action
-(`_make_model`), what Q-value that means (`_expectation`), and what is learned from a transition
-(`_loss_per_transition`).
+(`_make_model`, `_outputs`), what Q-value that means (`_expectation`) and what is learned from a
+transition (`_loss_per_transition`; where the outputs are values, only their target: `_td_target`,
+`_next_outputs`).
 """
 
 from collections.abc import Callable
