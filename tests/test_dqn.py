@@ -8,6 +8,7 @@ from agents import checkpoints
 from agents.algorithms.dqn import DQN
 from agents.algorithms.optimizers import adam, rmsprop
 from agents.errors import UserError
+from agents.networks import q_network
 from agents.replay import to_transition
 from tests import tiny_dqn
 from tests.tiny_dqn import (
@@ -119,6 +120,19 @@ def test_an_update_subtracts_the_clipped_gradient(double, loss, share_left):
     assert_update(agent, window, 0.9, weights, gradient, max_norm)
 
 
+def test_noisy_networks_have_their_noise_in_both_networks_while_learning():
+    def network(num_actions):
+        return q_network(num_actions, hidden_units=4, noisy_sigma=2.0, precision="float32")
+
+    agent = DQN(NUM_ACTIONS, network=network, optimizer=sgd)
+    transition = to_transition(random_window(np.random.default_rng(0), ENDINGS[1]), 0.99, 1.0)
+    for training in (True, False):
+        infos = [agent._loss(transition, training=training).extra for _ in range(2)]
+        for name in ("q_value", "target"):
+            one, other = (getattr(info, name).numpy() for info in infos)
+            assert np.array_equal(one, other) != training, name
+
+
 @pytest.mark.parametrize(("period", "tau"), [(3, 1.0), (1, 1.0), (1, 0.25), (2, 0.1)])
 def test_target_network_is_updated_at_multiples_of_the_period(period, tau):
     agent = make_agent(target_update_period_updates=period, target_update_tau=tau)
@@ -221,6 +235,7 @@ def test_a_checkpoint_of_another_optimizer_is_refused(tmp_path):
             {"target_update_tau": 0.0},
             "DQN.target_update_tau must be above 0 and at most 1, got 0.0",
         ),
+        ({"name": "my-dqn"}, "DQN.name must be of letters, digits and _, got 'my-dqn'"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )

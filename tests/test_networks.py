@@ -67,6 +67,20 @@ def test_weights_start_glorot_uniform_and_biases_at_0():
         np.testing.assert_allclose(np.std(weight), bound / np.sqrt(3), rtol=0.05)
 
 
+def test_fan_in_uniform_is_dopamines():
+    """variance_scaling(1 / sqrt(3), "fan_in", "uniform"), but for noisy layers."""
+    for noisy_sigma in (None, 0.5):
+        model = q_network(6, atoms=51, initializer="fan_in_uniform", noisy_sigma=noisy_sigma)
+        for layer in model.layers:
+            if hasattr(layer, "kernel"):
+                is_noisy = isinstance(layer, NoisyDense)
+                scale = 1 if is_noisy else np.sqrt(3)
+                bound = np.sqrt(scale / np.prod(layer.kernel.shape[:-1]))
+                assert 0.95 * bound < np.max(np.abs(layer.kernel)) <= bound
+                np.testing.assert_allclose(np.std(layer.kernel), bound / np.sqrt(3), rtol=0.05)
+                assert is_noisy == np.any(layer.bias)
+
+
 def convolution(x, kernel, bias, stride, padding):
     """Windows and tensor products, in float64."""
     size = len(kernel)

@@ -94,6 +94,15 @@ def test_precision_is_the_runs_own_or_the_one_asked_for(own_run):
     assert 0 < np.abs(float32 - bfloat16).max() < 0.05 * np.abs(float32).max()
 
 
+def test_a_run_of_the_former_nature_network_is_the_same(own_run):
+    new = q_values(restore_agent(own_run, precision="float32").agent)
+    config = own_run / "config.gin"
+    text = config.read_text()
+    assert "@q_network" in text
+    config.write_text(text.replace("@q_network", "@nature_network"))
+    np.testing.assert_array_equal(q_values(restore_agent(own_run, precision="float32").agent), new)
+
+
 def _flip_a_bit(path):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1

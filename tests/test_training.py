@@ -206,3 +206,5 @@ def test_bad_values_are_named(tmp_path, binding, message):
 def test_runs_are_named_after_game_and_algorithm():
     configuration.load(["space_invaders.gin"], ["AtariEnvironment.game = 'ALE/Pong-v5'"])
     assert training.run_name() == "pong_DQN"
+    configuration.load(["space_invaders.gin", "rainbow.gin"])
+    assert training.run_name() == "space_invaders_rainbow"

@@ -30,12 +30,12 @@ def shift_and_intensity(
     shift, sd = max_shift_pixels, intensity_sd
     require("shift_and_intensity.max_shift_pixels", shift, shift >= 1, "at least 1")
     require("shift_and_intensity.intensity_sd", sd, sd >= 0, "at least 0")
-    batch_size = tf.shape(images)[0]
+    shape, batch_size = images.shape, tf.shape(images)[0]
     for axis in (1, 2):
         size = tf.shape(images)[axis]
         offset = tf.random.uniform(tf.stack([batch_size, 1]), -shift, shift, tf.int32)
         # Reading beyond the border gives the border.
         index = tf.clip_by_value(offset + tf.range(size), 0, size - 1)
         images = tf.gather(images, index, axis=axis, batch_dims=1)
-    noise = tf.clip_by_value(tf.random.normal([batch_size, 1, 1, 1]), -2.0, 2.0)
-    return tf.cast(images, tf.float32) * (1 + sd * noise)
+    noise = tf.clip_by_value(tf.random.normal(tf.stack([batch_size, 1, 1, 1])), -2.0, 2.0)
+    return tf.ensure_shape(tf.cast(images, tf.float32) * (1 + sd * noise), shape)

@@ -4,8 +4,9 @@ In:  a batch of n-step `Transition`s, observations uint8 [B, 84, 84, 4], and wei
 Out: an updated Q-network; loss, priorities, Q-values, targets and the gradient norm per update.
 
 An algorithm of the family is a subclass. It says what its network puts out per action
-(`_make_model`), what Q-value that means (`_expectation`), and what is learned from a transition
-(`_loss_per_transition`).
+(`_make_model`, `_outputs`), what Q-value that means (`_expectation`) and what is learned from a
+transition (`_loss_per_transition`; where the outputs are values, only their target: `_td_target`,
+`_next_outputs`).
 """
 
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from tf_agents.trajectories import time_step as ts
 from tf_agents.utils import common
 
 from agents.configuration import configurable
-from agents.errors import require
+from agents.errors import UserError, require
 from agents.networks import OBSERVATION_SHAPE
 
 LOSSES = {
@@ -117,6 +118,8 @@ class DQN(dqn_agent.DqnAgent):
             ("target_update_tau", tau, 0 < tau <= 1, "above 0 and at most 1"),
         ):
             require(f"DQN.{argument}", value, holds, range_)
+        if name is not None and not name.isidentifier():
+            raise UserError(f"DQN.name must be of letters, digits and _, got {name!r}")
         self.num_actions = num_actions
         self.n_step = n_step
         self.gamma = gamma
@@ -169,8 +172,10 @@ class DQN(dqn_agent.DqnAgent):
     def _policy_network(self, model: tf.keras.Model, name: str) -> sequential.Sequential:
         """The model's Q-values as `DqnAgent` asks for them; they share their weights."""
         observation = tf.keras.Input(OBSERVATION_SHAPE, dtype=tf.uint8)
-        q_values = self._expectation(self._outputs(model, observation))
-        model = tf.keras.Model(observation, q_values)
+        outputs = self._outputs(model, observation)
+        q_values = self._expectation(outputs)
+        if q_values is not outputs:  # else the model has them, and checkpoints a level less
+            model = tf.keras.Model(observation, q_values)
         return sequential.Sequential([model], input_spec=observation_spec(), name=name)
 
     def _loss(

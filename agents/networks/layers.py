@@ -20,8 +20,8 @@ class NoisyDense(tf.keras.layers.Dense):
         super().__init__(units, **kwargs)
         self._sigma_0 = sigma_0
 
-    def build(self, input_shape: tf.TensorShape) -> None:
-        bound = tf.compat.dimension_value(input_shape[-1]) ** -0.5
+    def build(self, input_shape) -> None:
+        bound = int(input_shape[-1]) ** -0.5
         uniform = tf.keras.initializers.RandomUniform
         self.kernel_initializer = uniform(-bound, bound)
         self.bias_initializer = uniform(-bound, bound)
@@ -52,7 +52,7 @@ class SpectralConv2D(tf.keras.layers.Conv2D):
     gradient is theirs (eq. 12). u is saved with the weights.
     """
 
-    def build(self, input_shape: tf.TensorShape) -> None:
+    def build(self, input_shape) -> None:
         super().build(input_shape)
         self.u = self.add_weight(
             "u",
@@ -74,7 +74,7 @@ class SpectralConv2D(tf.keras.layers.Conv2D):
         # u is of length 1 but before the first step, and where a target network is a mean.
         sigma = tf.norm(self._matrix() @ tf.math.l2_normalize(self.u))
         kernel = kernel / tf.cast(sigma, self.compute_dtype)
-        return super().convolution_op(inputs, kernel)  # pyright: ignore[reportAttributeAccessIssue]
+        return tf.nn.conv2d(inputs, kernel, self.strides, self.padding.upper())
 
     def _matrix(self) -> tf.Tensor:
         return tf.cast(tf.reshape(self.kernel, [-1, self.filters]), tf.float32)
@@ -90,10 +90,12 @@ class AdaptiveMaxPool2D(tf.keras.layers.Layer):
         super().__init__(**kwargs)
         self._size = size
 
+    def build(self, input_shape) -> None:
+        self._sides = input_shape[1:3]
+
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         x, size = inputs, self._size
-        for axis in (1, 2):
-            n = tf.compat.dimension_value(x.shape[axis])
+        for axis, n in enumerate(self._sides, 1):
             windows = [range(i * n // size, -(-(i + 1) * n // size)) for i in range(size)]
             maxima = [tf.reduce_max(tf.gather(x, window, axis=axis), axis) for window in windows]
             x = tf.stack(maxima, axis)

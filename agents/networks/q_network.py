@@ -32,6 +32,7 @@ def q_network(
     hidden_units: int = 512,
     dueling: Literal["none", "streams", "shared"] = "none",
     noisy_sigma: float | None = None,
+    initializer: Literal["glorot_uniform", "fan_in_uniform"] = "glorot_uniform",
     precision: Precision = "auto",
 ) -> tf.keras.Model:
     """Makes a network of an encoder, a hidden layer and a linear layer.
@@ -49,11 +50,12 @@ def q_network(
         Rainbow; "none" has neither.
       noisy_sigma: the sigma_0 of noisy dense layers (Fortunato et al. 2018) in the head; None
         makes plain ones.
+      initializer: of the kernels; "fan_in_uniform", that of Dopamine's distributional networks,
+        has a variance of 1 / (sqrt(3) inputs). Noisy layers start as published, other biases at 0.
       precision: of the arithmetic. Weights and outputs are float32 in all of them.
 
     Returns:
-      A Keras model. Weights start Glorot-uniform (those of noisy layers as published), biases 0.
-      Noise is on where it is called with `training=True`.
+      A Keras model. Noise is on where it is called with `training=True`.
 
     Raises:
       UserError: a value out of range.
@@ -96,7 +98,17 @@ def q_network(
         outputs = value + advantage - mean
     if cosines:
         outputs = layers.Permute((2, 1), dtype=tf.float32)(outputs)
-    return tf.keras.Model(inputs if cosines else observation, outputs)
+    model = tf.keras.Model(inputs if cosines else observation, outputs)
+    if initializer == "fan_in_uniform":
+        _start_fan_in_uniform(model)
+    return model
+
+
+def _start_fan_in_uniform(model: tf.keras.Model) -> None:
+    for layer in model.layers:
+        if isinstance(layer, layers.Conv2D | layers.Dense) and not isinstance(layer, NoisyDense):
+            draw = tf.keras.initializers.VarianceScaling(1 / math.sqrt(3), "fan_in", "uniform")
+            layer.kernel.assign(draw(layer.kernel.shape))
 
 
 @configurable
