@@ -99,6 +99,7 @@ class Batcher:
         """Where a batch fails, each request runs alone, so that it fails for its own fault only."""
         first = batch[0]
         try:
+            answers: list[Tensors | RequestError]
             if len(batch) == 1:
                 answers = [self._run(first.signature, first.inputs)]
             else:

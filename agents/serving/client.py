@@ -86,6 +86,5 @@ def _array(tensor: predict_pb2.Tensor, values, dtype) -> np.ndarray:
     shape = [dim.size for dim in tensor.tensor_shape.dim]
     if tensor.tensor_content:
         return np.frombuffer(tensor.tensor_content, dtype).reshape(shape)
-    array = np.empty(shape, dtype)
-    array.flat = np.array(values, dtype)
-    return array
+    array = np.array(values, dtype)
+    return array.reshape(shape) if array.size > 1 else np.broadcast_to(array, shape)

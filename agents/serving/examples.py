@@ -27,7 +27,7 @@ def screen_shape(game: str) -> tuple[int, int]:
     """Height and width of what the emulator shows; 210 and 160 but for a few games."""
     ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
     ale = ale_py.ALEInterface()
-    ale.loadROM(roms.get_rom_path(game))
+    ale.loadROM(str(roms.get_rom_path(game)))
     return ale.getScreenDims()
 
 

@@ -41,14 +41,15 @@ def write_onnx(version: Path) -> None:
       RuntimeError: it does not compute the policy's Q-values.
     """
     try:
-        import onnxruntime
-        import tf2onnx
+        import onnxruntime  # pyright: ignore[reportMissingImports]
+        import tf2onnx  # pyright: ignore[reportMissingImports]
     except ImportError as e:
         raise UserError(
             f"--format=onnx needs {e.name}: pip install --constraint constraints.txt '.[onnx]'"
         ) from e
     path = str(version / "assets.extra" / "policy.onnx")
-    policy = tf.saved_model.load(str(version)).signatures[DEFAULT]
+    loaded = tf.saved_model.load(str(version))  # holds the variables
+    policy = loaded.signatures[DEFAULT]
     signature = [tf.TensorSpec((None, *OBSERVATION_SHAPE), tf.uint8, "observation")]
     tf2onnx.convert.from_function(
         tf.function(lambda observation: policy(observation=observation), signature),

@@ -8,6 +8,7 @@ import asyncio
 import collections
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import grpc
 from tensorflow_serving.apis import get_model_status_pb2, model_pb2
@@ -19,7 +20,7 @@ from agents.serving.status import RequestError, invalid
 _POLL_SECONDS = 1
 _MAX_LOADS = 5  # tries; a version may be copied while it is read
 
-Status = get_model_status_pb2.ModelVersionStatus
+Status: TypeAlias = get_model_status_pb2.ModelVersionStatus
 
 
 class Models:
@@ -162,7 +163,7 @@ class _Model:
     def _set(
         self,
         version: int,
-        state: Status.State.ValueType,
+        state: int,
         code: grpc.StatusCode = grpc.StatusCode.OK,
         message: str = "",
     ) -> None:

@@ -126,8 +126,9 @@ class _Rest:
             self._metrics.request(name, "REST", status.name, time.perf_counter() - start)
 
     async def _predict(self, spec: model_pb2.ModelSpec, request: web.Request) -> dict[str, Any]:
-        if (request.content_length or 0) > MAX_BYTES:  # without a length, reading stops there
-            raise web.HTTPRequestEntityTooLarge(MAX_BYTES, request.content_length)
+        length = request.content_length or 0  # without a length, reading stops at the limit
+        if length > MAX_BYTES:
+            raise web.HTTPRequestEntityTooLarge(MAX_BYTES, length)
         document = await asyncio.to_thread(json_tensors.parse, await request.read())
         servable = self._models.find(spec)
         signature = servable.signatures.get(document.signature or DEFAULT)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from aiohttp import web
 from google.protobuf import text_format
@@ -16,7 +16,7 @@ from agents.serving.metrics import Metrics
 from agents.serving.models import Models
 from agents.serving.rest_front import make_app
 
-ModelConfig = model_server_config_pb2.ModelConfig
+ModelConfig: TypeAlias = model_server_config_pb2.ModelConfig
 _GRACE_SECONDS = 5  # for the requests that are under way at the end
 
 

@@ -15,7 +15,7 @@ MAX_BYTES = 64 * 2**20  # of a request, and of a tensor in it
 
 def type_name(dtype: int) -> str:
     """As TensorFlow's C++ calls it: uint8, float."""
-    name = tf.dtypes.as_dtype(dtype).name
+    name = str(tf.dtypes.as_dtype(dtype).name)
     return {"float32": "float", "float64": "double"}.get(name, name)
 
 
@@ -65,11 +65,11 @@ def check_inputs(signature: meta_graph_pb2.SignatureDef, inputs: Mapping[str, np
                 f"Expects arg[{index}] to be {type_name(info.dtype)} but "
                 f"{type_name(sent_dtype.as_datatype_enum)} is provided"
             )
-        shape = tf.TensorShape(info.tensor_shape)
-        if not shape.is_compatible_with(inputs[key].shape):
-            sizes = ",".join("?" if size is None else str(size) for size in shape)
+        sizes = [None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim]
+        if not tf.TensorShape(sizes).is_compatible_with(inputs[key].shape):
+            expected = ",".join("?" if size is None else str(size) for size in sizes)
             raise invalid(
                 f"Shape of tensor {info.name.partition(':')[0]} "
                 f"[{','.join(map(str, inputs[key].shape))}] is not compatible with expected shape "
-                f"[{sizes}]."
+                f"[{expected}]."
             )
