@@ -50,21 +50,27 @@ class QFunction(Protocol):
 
     num_actions: int
 
-    def q_values(self, observation: tf.Tensor) -> tf.Tensor:
-        """Q-values float32 [B, num_actions] of observations uint8 [B, 84, 84, 4]."""
+    def q_values(self, observation: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Q-values float32 [B, num_actions] of observations uint8 [B, 84, 84, 4].
+
+        Args:
+          observation: batched.
+          training: acts as the algorithm does while it trains.
+        """
         ...
 
 
 class EpsilonGreedy:
     """Acts greedily on the agent's Q-values, or uniformly with probability epsilon."""
 
-    def __init__(self, agent: QFunction):
+    def __init__(self, agent: QFunction, training: bool = False):
+        """Acts as the agent does in training, with a noisy network's noise, or without."""
         self._num_actions = agent.num_actions
 
         @tf.function
         def greedy(frames: tf.Tensor) -> tf.Tensor:
             observation = tf.transpose(frames, [0, 2, 3, 1])
-            return tf.argmax(agent.q_values(observation), axis=-1, output_type=tf.int32)
+            return tf.argmax(agent.q_values(observation, training), axis=-1, output_type=tf.int32)
 
         self._greedy = greedy
 
@@ -142,24 +148,37 @@ class VectorDriver(driver.Driver):
         replay.write(self._time_step, np.zeros(n, np.int32))
 
     def run(self, epsilon: float) -> tuple[int, list[Episode]]:
-        """One step of all environments, with this exploration rate.
+        """One step of all environments: `act`, then `observe`."""
+        return self.act(epsilon), self.observe()
+
+    def act(self, epsilon: float) -> int:
+        """Starts a step of all environments, with this exploration rate.
 
         Returns:
-          The number of agent steps taken, which is N less the environments that were reset, and
-          the games that ended.
+          The number of agent steps under way, which is N less the environments that are reset.
         """
         now = time.perf_counter()
-        was_last = self._time_step.step_type == StepType.LAST
-        actions = self.policy.action(self._time_step.observation, epsilon, self._rng)
-        now = self._seconds.add("acting", now)
-        self._time_step = self.env.step(actions)
+        self._was_last = self._time_step.step_type == StepType.LAST
+        self._actions = self.policy.action(self._time_step.observation, epsilon, self._rng)
+        self._seconds.add("acting", now)
+        self.env.send(self._actions)
+        return int(np.count_nonzero(~self._was_last))
+
+    def observe(self) -> list[Episode]:
+        """Waits for the end of the step and writes it.
+
+        Returns:
+          The games that ended.
+        """
+        now = time.perf_counter()
+        self._time_step = self.env.receive()
         now = self._seconds.add("environment", now)
         for observe in self.observers:
-            observe(self._time_step, actions)
+            observe(self._time_step, self._actions)
         self._seconds.add("writing", now)
 
         self._clipped_return += np.clip(self._time_step.reward, -1, 1)
-        self._agent_steps += ~was_last
+        self._agent_steps += ~self._was_last
         info = self.env.get_info()
         over = np.flatnonzero(info["game_over"])
         episodes = [
@@ -174,4 +193,4 @@ class VectorDriver(driver.Driver):
         ]
         self._clipped_return[over] = 0
         self._agent_steps[over] = 0
-        return int(np.count_nonzero(~was_last)), episodes
+        return episodes

@@ -43,7 +43,7 @@ def from_run(
     return _player(
         restored.agent,
         restored.env,
-        type(restored.agent).__name__,
+        restored.agent.name,
         restored.agent_steps,
         restored.commit,
     )
@@ -88,7 +88,7 @@ class _ExportedAgent:
         self._serve = self._model.signatures[SIGNATURE]
         self.num_actions = num_actions
 
-    def q_values(self, observation: tf.Tensor) -> tf.Tensor:
+    def q_values(self, observation: tf.Tensor, training: bool = False) -> tf.Tensor:
         return self._serve(observation=observation)["q_values"]
 
 

@@ -11,6 +11,7 @@ import fractions
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import gin
@@ -26,7 +27,7 @@ from agents.environments import AtariEnvironment, rom_name
 from agents.errors import UserError, require
 from agents.evaluation import Evaluator
 from agents.learner import Learner, NonFiniteLossError
-from agents.replay import Replay
+from agents.replay import ImportanceExponent, Replay
 from agents.run_directory import RunDirectory
 from agents.stop_signal import StopSignal
 from agents.summaries import RunLog
@@ -119,16 +120,18 @@ class Training:
         self._env = AtariEnvironment(seed=int(games[0]) % 2**30)
         self.agent = agent(self._env.num_actions)
         # From then on there is a transition to learn from.
-        fewest = self._env.batch_size * self.agent.n_step
+        fewest = self._env.batch_size * (self.agent.n_step + 1)
         require(
             "Training.learning_starts_agent_steps",
             learning_starts_agent_steps,
             learning_starts_agent_steps >= fewest,
-            f"at least {fewest} (environments times n-step)",
+            f"at least {fewest} (environments times n-step plus one)",
         )
         self._epsilon = LinearEpsilon()
+        self._importance_exponent = ImportanceExponent()
         self._evaluator = Evaluator(self.agent)
         self.seconds = StageSeconds()  # spent since the last log
+        self._thread = ThreadPoolExecutor(1, "learner")
         self._learned = collections.Counter[str]()  # sums over the updates since the last log
         scratch_dir = self._run_dir / "checkpoints" / ".reverb"
         checkpoints.lay_replay(checkpoint, scratch_dir)
@@ -136,10 +139,16 @@ class Training:
         self._transitions = min(self._replay.capacity, agent_steps)
         memory.check_memory(self._transitions - len(self._replay), self._env.game)
         memory.check_disk(self._transitions, self._env.game, self._run_dir.path)
-        self._learner = Learner(self.agent, self._replay.dataset())
+        self._learner = Learner(
+            self.agent,
+            self._replay.dataset(),
+            self._replay.update_priorities if self._replay.is_prioritized else None,
+        )
         if checkpoint and state:
             checkpoints.load_agent(checkpoint, self.agent)
             self._rng.bit_generator.state = state["rng"]
+            # Checkpoints from before there were priorities have none.
+            self._replay.max_priority = state.get("max_priority", self._replay.max_priority)
             reporter.message(f"resumed at {self.agent_steps:,} agent steps from {checkpoint}")
         configuration.check_used()
         self._best = BestAgent(self._run_dir / "best", self.agent_steps)
@@ -166,24 +175,24 @@ class Training:
                 f"{self._kept()}"
             ) from e
         finally:
+            self._thread.shutdown()
             self._replay.close()
             self._log.close()
         return self.agent_steps >= self._total_agent_steps
 
     def _loop(self, stop: StopSignal) -> None:
-        policy = EpsilonGreedy(self.agent)
+        policy = EpsilonGreedy(self.agent, training=True)
         driver = VectorDriver(self._env, policy, self._replay, self._rng, self.seconds)
         if self.agent_steps == 0:
             self._evaluate()
         saved_agent_steps = self.agent_steps
         while self.agent_steps < self._total_agent_steps and not stop.is_requested:
             before = self.agent_steps
-            new_agent_steps, episodes = driver.run(self._epsilon(before))
-            self.agent_steps += new_agent_steps
+            self.agent_steps += driver.act(self._epsilon(before))
+            with self._learning(self._updates_due() - self._learner.updates):
+                episodes = driver.observe()
             for episode in episodes:
                 self._log.episode(self.agent_steps, episode)
-            if updates := self._updates_due() - self._learner.updates:
-                self._learn(updates)
             if _crosses(before, self.agent_steps, self._log_period):
                 self._log_interval()
             is_last = self.agent_steps >= self._total_agent_steps
@@ -206,11 +215,19 @@ class Training:
         learning_steps = max(0, self.agent_steps - self._learning_starts_agent_steps)
         return int(learning_steps * self._updates_per_agent_step)
 
+    @contextlib.contextmanager
+    def _learning(self, updates: int) -> Iterator[None]:
+        """Does so many updates beside what is done within: neither keeps Python for long."""
+        if updates and self._learner.updates == 0:
+            self._replay.flush()
+        learning = self._thread.submit(self._learn, updates) if updates else None
+        yield
+        if learning:
+            learning.result()
+
     def _learn(self, updates: int) -> None:
         start = time.perf_counter()
-        if self._learner.updates == 0:
-            self._replay.flush()
-        means = self._learner.run(updates)
+        means = self._learner.run(updates, self._importance_exponent(self.agent_steps))
         sampling = means.pop("sampling_seconds") * updates
         self.seconds.add("learning", start + sampling)
         self.seconds.add("sampling", time.perf_counter() - sampling)
@@ -246,6 +263,7 @@ class Training:
         state = {
             "log": self._log.state(self.agent_steps, self._learner.updates),
             "rng": self._rng.bit_generator.state,
+            "max_priority": self._replay.max_priority,
         }
         with self._writing("the checkpoint"):
             self._log.flush()
@@ -277,7 +295,7 @@ class Training:
         return {
             "game": f"{self._env.game}, {self._env.batch_size} environments",
             "protocol": self._env.protocol,
-            "algorithm": type(self.agent).__name__,
+            "algorithm": self.agent.name,
             "agent steps": f"{self._total_agent_steps:,}",
             "frames": f"{self._total_agent_steps * self._env.frameskip:,}",
             "updates per agent step": str(self._updates_per_agent_step),
@@ -294,10 +312,11 @@ def _crosses(before: int, after: int, period: int) -> bool:
 
 
 def run_name() -> str:
-    """The name of a run of the present configuration, such as "space_invaders_DQN"."""
+    """The name of a run of the present configuration, such as "space_invaders_rainbow"."""
     bindings = configuration.bindings()
     for name in ("AtariEnvironment.game", "Training.agent"):
         if name not in bindings:
             raise UserError(f"nothing binds {name}: name a game, as in --gin_file=pong.gin")
     game = rom_name(ast.literal_eval(bindings["AtariEnvironment.game"]))
-    return f"{game}_{bindings['Training.agent'].rpartition('/')[2].lstrip('@')}"
+    agent = bindings["Training.agent"].rpartition("/")[2].lstrip("@")
+    return f"{game}_{ast.literal_eval(bindings.get('DQN.name', 'None')) or agent}"

@@ -39,7 +39,7 @@ def main(argv: list[str]) -> None:
             *speed.loop_bindings(FLAGS.replay_transitions, FLAGS.agent_steps),
             f"AtariEnvironment.num_envs = {num_envs}",
             f"Replay.batch_size = {FLAGS.batch_size}",
-            f"nature_network.precision = {FLAGS.precision!r}",
+            f"q_network.precision = {FLAGS.precision!r}",
             *FLAGS.gin_bindings,
         ]
         configuration.load(FLAGS.gin_file or ["space_invaders.gin"], bindings)

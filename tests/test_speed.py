@@ -34,7 +34,7 @@ def test_the_stages_of_the_loop_add_up_to_no_more_than_the_loop():
 
 
 def test_every_stage_alone():
-    load("nature_network.precision = 'float32'")
+    load("q_network.precision = 'float32'")
     figures = speed.time_stages("float32")
     assert min(figures.values()) > 0
     assert {name.partition("_")[0] for name in figures} == {*STAGES, "bare", "plain"}

@@ -20,7 +20,7 @@ BINDINGS = (
     "Evaluator.max_frames_per_episode = 200",
     "Replay.capacity = 2000",
     "Replay.batch_size = 8",
-    "nature_network.precision = 'float32'",
+    "q_network.precision = 'float32'",
 )
 
 # The server imports TensorFlow once; its children start training in a fraction of a second.
