@@ -4,8 +4,11 @@ One call steps all N environments once: act, step, write. Episodes are whole gam
 score, whatever a protocol calls an episode for learning.
 """
 
+import collections
+import contextlib
 import dataclasses
 import time
+from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -102,14 +105,16 @@ class Episode(NamedTuple):
     agent_steps: int  # resets excluded
 
 
-class StageSeconds(dict[str, float]):
-    """Seconds spent per stage since the last `take`."""
+class StageSeconds(collections.Counter[str]):
+    """Seconds spent per stage since the last `take`; stages may overlap."""
 
-    def add(self, stage: str, since: float) -> float:
-        """Adds the time from `since` until now; returns now."""
-        now = time.perf_counter()
-        self[stage] = self.get(stage, 0.0) + now - since
-        return now
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Adds the time spent within, and names it in a profiler's trace."""
+        start = time.perf_counter()
+        with tf.profiler.experimental.Trace(name):
+            yield
+        self[name] += time.perf_counter() - start
 
     def take(self) -> dict[str, float]:
         """The seconds so far; counting starts anew."""
@@ -157,10 +162,9 @@ class VectorDriver(driver.Driver):
         Returns:
           The number of agent steps under way, which is N less the environments that are reset.
         """
-        now = time.perf_counter()
         self._was_last = self._time_step.step_type == StepType.LAST
-        self._actions = self.policy.action(self._time_step.observation, epsilon, self._rng)
-        self._seconds.add("acting", now)
+        with self._seconds.stage("acting"):
+            self._actions = self.policy.action(self._time_step.observation, epsilon, self._rng)
         self.env.send(self._actions)
         return int(np.count_nonzero(~self._was_last))
 
@@ -170,12 +174,11 @@ class VectorDriver(driver.Driver):
         Returns:
           The games that ended.
         """
-        now = time.perf_counter()
-        self._time_step = self.env.receive()
-        now = self._seconds.add("environment", now)
-        for observe in self.observers:
-            observe(self._time_step, self._actions)
-        self._seconds.add("writing", now)
+        with self._seconds.stage("environment"):
+            self._time_step = self.env.receive()
+        with self._seconds.stage("writing"):
+            for observe in self.observers:
+                observe(self._time_step, self._actions)
 
         self._clipped_return += np.clip(self._time_step.reward, -1, 1)
         self._agent_steps += ~self._was_last

@@ -1,11 +1,13 @@
 """Profiling: a training that is running goes in; a trace of a stretch of it comes out.
 
 trace.json.gz       opens in Perfetto (ui.perfetto.dev) and chrome://tracing
-plugins/profile/    the same for TensorBoard's profiler (pip install tensorboard-plugin-profile)
+plugins/profile/    the same for TensorBoard (pip install tensorboard-plugin-profile)
 """
 
+import collections
 import gzip
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,46 +15,50 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
-WARM_UP_UPDATES = 100  # graphs are traced and caches filled by then
-PROFILED_UPDATES = 400
+STAGES = ("environment", "acting", "writing", "learning")  # of `collection.StageSeconds`
+WARM_UP_UPDATES = 100  # by then graphs are traced and caches filled
+PROFILED_UPDATES = 200  # a few hundred thousand events, 10 MB
 
 
 class Profiler:
-    """Traces one stretch of a run, soon after it began to learn."""
+    """Traces one stretch of a run, soon after it began, or went on, to learn."""
 
     def __init__(self, directory: Path):
         """The trace goes into `directory`, which is made."""
         self._directory = directory
-        self._first_updates: int | None = None
-        self._is_running = False
+        self._begin: float | None = None  # updates
+        self._end: float | None = None
 
-    def update(self, updates: int) -> bool:
+    def update(self, updates: int) -> str | None:
         """Call between two steps of the loop, with the run's count of updates.
 
         Returns:
-          Whether the trace was written in this call.
+          In the call that wrote the trace, a line about it.
         """
-        if self._first_updates is None:
-            self._first_updates = updates
-        done = updates - self._first_updates
-        if not self._is_running and WARM_UP_UPDATES <= done < PROFILED_UPDATES:
+        if self._begin is None:
+            self._begin = updates + WARM_UP_UPDATES
+        elif self._end is None and updates >= self._begin:
             tf.profiler.experimental.start(str(self._directory))
-            self._is_running = True
-        elif self._is_running and done >= WARM_UP_UPDATES + PROFILED_UPDATES:
-            self.close()
-            return True
-        return False
+            self._begin, self._end = updates, updates + PROFILED_UPDATES
+        elif self._end is not None and updates >= self._end:
+            self._end = math.inf
+            return self._write(updates - self._begin)
+        return None
 
-    def close(self) -> None:
-        """Writes what was traced if the run ends within the stretch."""
-        if not self._is_running:
-            return
-        self._is_running = False
+    def _write(self, updates: float) -> str:
         tf.profiler.experimental.stop()
         newest = max(self._directory.glob("plugins/profile/*/*.xplane.pb"))
         space = xplane_pb2.XSpace.FromString(newest.read_bytes())
-        with gzip.open(self._directory / "trace.json.gz", "wt") as file:
-            json.dump({"traceEvents": list(_events(space))}, file)
+        events = list(_events(space))
+        path = self._directory / "trace.json.gz"
+        with gzip.open(path, "wt") as file:
+            json.dump({"traceEvents": events}, file)
+        spent = collections.Counter[str]()
+        for event in events:
+            if event["name"] in STAGES:
+                spent[event["name"]] += event["dur"] / 1e3 / updates
+        stages = ", ".join(f"{stage} {spent[stage]:.2f}" for stage in STAGES)
+        return f"traced {updates} updates, milliseconds per update: {stages}; see {path}"
 
 
 def _events(space: xplane_pb2.XSpace) -> Iterator[dict[str, Any]]:

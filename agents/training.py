@@ -27,6 +27,7 @@ from agents.environments import AtariEnvironment, rom_name
 from agents.errors import UserError, require
 from agents.evaluation import Evaluator
 from agents.learner import Learner, NonFiniteLossError
+from agents.profiling import Profiler
 from agents.replay import ImportanceExponent, Replay
 from agents.run_directory import RunDirectory
 from agents.stop_signal import StopSignal
@@ -156,8 +157,11 @@ class Training:
         self._log = RunLog(self._run_dir.path, self._env.frameskip, state["log"] if state else None)
         self._log.configuration(self.agent_steps, gin.markdown(gin.operative_config_str()))
 
-    def run(self) -> bool:
+    def run(self, profile: bool = False) -> bool:
         """Trains until the last agent step or the first SIGINT or SIGTERM, and saves.
+
+        Args:
+          profile: traces a stretch of the run, see `agents.profiling`.
 
         Returns:
           Whether the run is complete.
@@ -168,7 +172,7 @@ class Training:
         self._reporter.start(self._summary(), self.agent_steps, self._total_agent_steps)
         try:
             with StopSignal(lambda: self._reporter.message("stopping: saving")) as stop:
-                self._loop(stop)
+                self._loop(stop, Profiler(self._run_dir / "profile") if profile else None)
         except NonFiniteLossError as e:
             raise UserError(
                 f"{e}: start a new run with a lower learning rate or a clipped gradient; "
@@ -180,7 +184,7 @@ class Training:
             self._log.close()
         return self.agent_steps >= self._total_agent_steps
 
-    def _loop(self, stop: StopSignal) -> None:
+    def _loop(self, stop: StopSignal, profiler: Profiler | None) -> None:
         policy = EpsilonGreedy(self.agent, training=True)
         driver = VectorDriver(self._env, policy, self._replay, self._rng, self.seconds)
         if self.agent_steps == 0:
@@ -193,6 +197,8 @@ class Training:
                 episodes = driver.observe()
             for episode in episodes:
                 self._log.episode(self.agent_steps, episode)
+            if profiler and (report := profiler.update(self._learner.updates)):
+                self._reporter.message(report)
             if _crosses(before, self.agent_steps, self._log_period):
                 self._log_interval()
             is_last = self.agent_steps >= self._total_agent_steps
@@ -226,11 +232,11 @@ class Training:
             learning.result()
 
     def _learn(self, updates: int) -> None:
-        start = time.perf_counter()
-        means = self._learner.run(updates, self._importance_exponent(self.agent_steps))
-        sampling = means.pop("sampling_seconds") * updates
-        self.seconds.add("learning", start + sampling)
-        self.seconds.add("sampling", time.perf_counter() - sampling)
+        with self.seconds.stage("learning"):
+            means = self._learner.run(updates, self._importance_exponent(self.agent_steps))
+        waited = means.pop("sampling_seconds") * updates
+        self.seconds["learning"] -= waited
+        self.seconds["sampling"] += waited
         self._learned.update({name: mean * updates for name, mean in means.items()})
         self._learned["updates"] += updates
 
@@ -244,9 +250,9 @@ class Training:
         self._log.interval(self.agent_steps, self._learner.updates, learning, seconds)
 
     def _evaluate(self) -> None:
-        start = time.perf_counter()
         self._reporter.message(f"evaluating at {self.agent_steps:,} agent steps")
-        evaluation = self._evaluator.run()
+        with self.seconds.stage("evaluation"):
+            evaluation = self._evaluator.run()
         self._log.evaluation(self.agent_steps, evaluation)
         statistics = evaluation.statistics()
         with self._writing("the evaluated agent"):
@@ -256,7 +262,6 @@ class Training:
             f"median {statistics['median']:.1f}, sd {statistics['sd']:.1f} "
             f"over {len(evaluation.scores)} games"
         )
-        self.seconds.add("evaluation", start)
 
     def _save(self) -> None:
         start = time.perf_counter()
@@ -265,11 +270,10 @@ class Training:
             "rng": self._rng.bit_generator.state,
             "max_priority": self._replay.max_priority,
         }
-        with self._writing("the checkpoint"):
+        with self._writing("the checkpoint"), self.seconds.stage("saving"):
             self._log.flush()
             path = self._checkpoints.save(self.agent_steps, self.agent, self._replay.save, state)
             self._best.prune()
-        self.seconds.add("saving", start)
         self._reporter.message(f"saved {path} in {time.perf_counter() - start:.1f} s")
 
     @contextlib.contextmanager

@@ -24,7 +24,7 @@ FLOORS = [
         "stop_signal",
     },
     {"algorithms", "checkpoints", "collection", "evaluation", "protocols"},
-    {"learner", "memory", "reporting", "serving", "summaries"},
+    {"learner", "memory", "profiling", "reporting", "serving", "summaries"},
     {"training"},
     {"assessment", "players", "recording", "restoring", "speed"},
 ]

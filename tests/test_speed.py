@@ -24,13 +24,15 @@ def load(*bindings):
     )
 
 
-def test_the_stages_of_the_loop_add_up_to_no_more_than_the_loop():
+def test_what_follows_one_another_in_the_loop_adds_up_to_no_more_than_the_loop():
     load()
     figures = speed.time_loop(200, 400)
     per_update = 4e3 / figures.pop("agent_steps_per_second")
     assert set(figures) == set(STAGES)
     assert min(figures.values()) > 0
-    assert 0.5 * per_update < sum(figures.values()) <= per_update
+    learning = figures["sampling"] + figures["learning"]  # goes on beside these two:
+    stepping = figures["environment"] + figures["writing"]
+    assert 0.5 * per_update < figures["acting"] + max(learning, stepping) <= per_update
 
 
 def test_every_stage_alone():
