@@ -93,7 +93,7 @@ def learning_curves(lines: Sequence[Line], x: str) -> "Figure":
                 _draw_published(axis, line, x, last_agent_steps, colour)
         thin = f"thin: of {_SMOOTHED_GAMES} games"
         axis.set(title=panel, xlabel=_LABELS[x], ylabel=f"mean training score ({thin})")
-        axis.xaxis.set_major_formatter("{x:,g}")
+        axis.xaxis.set_major_formatter("{x:,.10g}")
         axis.legend(fontsize="small")
         axis.grid(alpha=0.3)
     return figure
