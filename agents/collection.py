@@ -56,7 +56,9 @@ class QFunction(Protocol):
     def q_values(self, observation: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Q-values float32 [B, num_actions] of observations uint8 [B, 84, 84, 4].
 
-        `training` acts as the agent does while it trains, with its noise.
+        Args:
+          observation: batched.
+          training: acts as the algorithm does while it trains.
         """
         ...
 

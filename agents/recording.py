@@ -10,7 +10,7 @@ import numpy as np
 
 from agents import assessment, players
 from agents.errors import UserError
-from agents.evaluation import Evaluation, Evaluator
+from agents.evaluation import Evaluator
 from agents.players import Player
 from agents.reporting.film import film
 from agents.restoring import saved_agents
@@ -41,15 +41,20 @@ def chosen_games(
     evaluation = evaluator.run(progress)
     scores = evaluation.scores
     games = {"first": 0, "best": int(scores.argmax()), "worst": int(scores.argmin())}
+    caption = _caption(player) if overlay else ""
+    seen_by = player.agent if overlay else None
     return [
-        _film(
+        Film(
             f"{player.agent_steps}_{choice}",
-            player,
-            evaluator,
-            evaluation,
-            games[choice],
-            scale,
-            overlay,
+            film(
+                evaluation,
+                evaluator,
+                games[choice],
+                scale=scale,
+                caption=caption,
+                overlay=seen_by,
+            ),
+            int(evaluation.frames[games[choice]]),
         )
         for choice in choices
     ]
@@ -69,36 +74,20 @@ def progress_of_run(
     Raises:
       UserError: there is none.
     """
-    parts = []
+    films, lengths = [], []
     for agent_steps in saved_agents(run_dir):
         player = players.from_run(run_dir, agent_steps, protocol)
         evaluator = assessment.evaluator(player, episodes=1, **arguments)
         evaluation = evaluator.run(progress)
-        parts.append(
-            _film("progress", player, evaluator, evaluation, 0, scale, overlay, is_part=True)
+        seen_by = player.agent if overlay else None
+        films.append(
+            film(evaluation, evaluator, 0, scale=scale, caption=_caption(player), overlay=seen_by)
         )
-    if not parts:
+        lengths.append(int(evaluation.frames[0]))
+    if not films:
         raise UserError(f"{run_dir} has no checkpoint yet: give the run directory of a training")
-    frames = itertools.chain.from_iterable(part.frames for part in parts)
-    return Film("progress", frames, sum(part.length_frames for part in parts))
+    return Film("progress", itertools.chain.from_iterable(films), sum(lengths))
 
 
-def _film(
-    name: str,
-    player: Player,
-    evaluator: Evaluator,
-    evaluation: Evaluation,
-    game: int,
-    scale: int,
-    overlay: bool,
-    is_part: bool = False,
-) -> Film:
-    frames = film(
-        evaluation,
-        evaluator,
-        game,
-        scale=scale,
-        caption=f"{player.agent_steps:,} agent steps" if overlay or is_part else "",
-        overlay=player.agent if overlay else None,
-    )
-    return Film(name, frames, int(evaluation.frames[game]))
+def _caption(player: Player) -> str:
+    return f"{player.agent_steps:,} agent steps"

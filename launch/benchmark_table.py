@@ -11,7 +11,7 @@ from pathlib import Path
 
 from absl import flags
 
-from launch import command
+from launch import command, player
 
 FLAGS = flags.FLAGS
 flags.DEFINE_multi_string("run_dir", [], "A run directory, or a folder with some below it.")
@@ -22,8 +22,6 @@ flags.DEFINE_integer("episodes", 100, "Games of an evaluation.", lower_bound=1)
 
 def main(argv: list[str]) -> None:
     del argv
-    import tensorflow as tf
-
     from agents import assessment, players
     from agents.errors import UserError
     from agents.reporting import runs, tables
@@ -31,14 +29,14 @@ def main(argv: list[str]) -> None:
 
     if not FLAGS.run_dir:
         raise UserError("name a folder of runs: --run_dir=runs")
-    tf.config.set_visible_devices([], "GPU")  # as launch/evaluate.py
+    player.stay_on_cpu()
     lines = {}
     for run in runs.find(map(Path, FLAGS.run_dir)):
         if FLAGS.evaluate and not assessment.evaluations(run.path):
-            player = players.from_run(run.path)
-            evaluator = assessment.evaluator(player, episodes=FLAGS.episodes, seed=0)
+            evaluated = players.from_run(run.path)
+            evaluator = assessment.evaluator(evaluated, episodes=FLAGS.episodes, seed=0)
             with progress_bar(f"{run.path}, games over", FLAGS.episodes) as show:
-                assessment.evaluate_into(run.path, player, evaluator, show)
+                assessment.evaluate_into(run.path, evaluated, evaluator, show)
         lines[run.path.name] = assessment.newest(run.path)
     rows = tables.benchmark_rows(lines)
     markdown = tables.markdown(tables.BENCHMARK_COLUMNS, rows)

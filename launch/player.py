@@ -59,16 +59,20 @@ def from_flags(model_dir: str | None = None) -> Player:
       UserError: there is no such agent.
     """
     agent_steps = checkpoint()
-
-    import tensorflow as tf
+    stay_on_cpu()
 
     from agents import players
 
-    # A training may want all of its memory, and a CPU repeats its results to the bit.
-    tf.config.set_visible_devices([], "GPU")
     if model_dir:
         return players.from_model(Path(model_dir), FLAGS.protocol or "dopamine")
     return players.from_run(Path(FLAGS.run_dir), agent_steps, FLAGS.protocol)
+
+
+def stay_on_cpu() -> None:
+    """Leaves the GPU to a training, which may want all of it; a CPU repeats itself to the bit."""
+    import tensorflow as tf
+
+    tf.config.set_visible_devices([], "GPU")
 
 
 def evaluator_arguments() -> dict[str, float | None]:

@@ -32,6 +32,7 @@ def main(argv: list[str]) -> None:
     del argv
     if not FLAGS.run_dir:
         raise UserError("name a run: --run_dir=runs/space_invaders_DQN_1")
+    player.stay_on_cpu()
     played = None if FLAGS.progress else player.from_flags()
 
     from agents import assessment, recording

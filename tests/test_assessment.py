@@ -56,7 +56,7 @@ def test_a_line_says_who_played_what_and_how(small_run, line):
 def test_the_same_seed_gives_the_same_line(small_run, line):
     player = players.from_run(small_run)
     evaluator = assessment.evaluator(player, episodes=3, epsilon=0.2, seed=7, num_envs=2)
-    again = assessment.evaluate(player, evaluator)
+    again = json.loads(json.dumps(assessment.evaluate(player, evaluator)))
     differing = {name for name in line if again[name] != line[name]}
     assert differing <= {"time", "wall_seconds"}
 

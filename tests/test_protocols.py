@@ -5,6 +5,7 @@ import ast
 import pytest
 
 from agents import configuration, protocols
+from launch import player
 
 
 @pytest.fixture
@@ -58,3 +59,13 @@ def test_rules_are_what_the_environment_is_made_with(bound):
     for name, value in rules.items():
         assert value == ast.literal_eval(bindings[f"AtariEnvironment.{name}"])
     assert protocols.rules({})["max_frames_per_episode"] == 108_000, "the default"
+
+
+def test_bindings_make_a_protocol_but_for_what_is_kept(bound):
+    lines = protocols.bindings("nature", keep=["frameskip"])
+    rules = protocols.rules(bound(bindings=[*lines, "AtariEnvironment.frameskip = 3"]))
+    assert rules == protocols.shipped("nature") | {"frameskip": 3}
+
+
+def test_the_commands_know_all_protocols():
+    assert tuple(player.PROTOCOLS) == protocols.NAMES

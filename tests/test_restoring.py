@@ -158,6 +158,7 @@ def test_a_directory_without_a_run_is_refused(own_run, name):
         ("import os", "config.gin.* may import modules of agents only"),
         ("nature_encoder.padding = 'same'", "does not fit the run's config.gin"),
         ("AtariEnvironment.full_action_space = True", "does not fit the run's config.gin"),
+        ("AtariEnvironment.game = 'breakout'", "does not fit the run's config.gin"),
         ("AtariEnvironment.game = 'pacmen'", "unknown game 'pacmen'"),
     ],
 )

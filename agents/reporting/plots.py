@@ -91,7 +91,9 @@ def learning_curves(lines: Sequence[Line], x: str) -> "Figure":
             if x != "hours" and line.published and line.published[0] not in under:
                 under.add(line.published[0])
                 _draw_published(axis, line, x, last_agent_steps, colour)
-        axis.set(title=panel, xlabel=_LABELS[x], ylabel="mean training score")
+        thin = f"thin: of {_SMOOTHED_GAMES} games"
+        axis.set(title=panel, xlabel=_LABELS[x], ylabel=f"mean training score ({thin})")
+        axis.xaxis.set_major_formatter("{x:,.10g}")
         axis.legend(fontsize="small")
         axis.grid(alpha=0.3)
     return figure
