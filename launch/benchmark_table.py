@@ -37,7 +37,7 @@ def main(argv: list[str]) -> None:
             evaluator = assessment.evaluator(evaluated, episodes=FLAGS.episodes, seed=0)
             with progress_bar(f"{run.path}, games over", FLAGS.episodes) as show:
                 assessment.evaluate_into(run.path, evaluated, evaluator, show)
-        lines[run.path.name] = assessment.newest(run.path)
+        lines[str(run.path)] = assessment.newest(run.path)
     rows = tables.benchmark_rows(lines)
     markdown = tables.markdown(tables.BENCHMARK_COLUMNS, rows)
     print(markdown, end="")
