@@ -11,6 +11,7 @@ from pathlib import Path
 
 from absl import flags
 
+from agents.errors import UserError
 from launch import command, player
 
 FLAGS = flags.FLAGS
@@ -22,13 +23,13 @@ flags.DEFINE_integer("episodes", 100, "Games of an evaluation.", lower_bound=1)
 
 def main(argv: list[str]) -> None:
     del argv
+    if not FLAGS.run_dir:
+        raise UserError("name a folder of runs: --run_dir=runs")
+
     from agents import assessment, players
-    from agents.errors import UserError
     from agents.reporting import runs, tables
     from agents.reporting.console import progress_bar
 
-    if not FLAGS.run_dir:
-        raise UserError("name a folder of runs: --run_dir=runs")
     player.stay_on_cpu()
     lines = {}
     for run in runs.find(map(Path, FLAGS.run_dir)):
