@@ -15,7 +15,6 @@ from agents.reporting.intervals import interquartile_mean, interval
 from agents.run_directory import current_commit
 
 FILE = "evaluate.jsonl"
-EPISODES = 100
 PASSING_GRADES = {"space_invaders": 200}  # of the course that this project grew from
 
 

@@ -25,7 +25,6 @@ class Player:
     agent: QFunction
     game: str
     algorithm: str
-    action_meanings: list[str]
     agent_steps: int  # of its training
     frames: int  # of its training
     commit: str | None  # that trained it
@@ -100,7 +99,6 @@ def _player(
         agent=agent,
         game=env.game,
         algorithm=algorithm,
-        action_meanings=env.action_meanings(),
         agent_steps=agent_steps,
         frames=agent_steps * env.frameskip,
         commit=commit,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from absl import flags
 
+from agents.errors import UserError
 from launch import command, player
 
 FLAGS = flags.FLAGS
@@ -22,13 +23,13 @@ flags.DEFINE_integer("episodes", 100, "Games of an evaluation.", lower_bound=1)
 
 def main(argv: list[str]) -> None:
     del argv
+    if not FLAGS.run_dir:
+        raise UserError("name a folder of runs: --run_dir=runs")
+
     from agents import assessment, players
-    from agents.errors import UserError
     from agents.reporting import runs, tables
     from agents.reporting.console import progress_bar
 
-    if not FLAGS.run_dir:
-        raise UserError("name a folder of runs: --run_dir=runs")
     player.stay_on_cpu()
     lines = {}
     for run in runs.find(map(Path, FLAGS.run_dir)):
@@ -37,7 +38,7 @@ def main(argv: list[str]) -> None:
             evaluator = assessment.evaluator(evaluated, episodes=FLAGS.episodes, seed=0)
             with progress_bar(f"{run.path}, games over", FLAGS.episodes) as show:
                 assessment.evaluate_into(run.path, evaluated, evaluator, show)
-        lines[run.path.name] = assessment.newest(run.path)
+        lines[str(run.path)] = assessment.newest(run.path)
     rows = tables.benchmark_rows(lines)
     markdown = tables.markdown(tables.BENCHMARK_COLUMNS, rows)
     print(markdown, end="")

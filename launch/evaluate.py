@@ -13,6 +13,7 @@ from pathlib import Path
 
 from absl import flags
 
+from agents.errors import UserError
 from launch import command, player
 
 FLAGS = flags.FLAGS
@@ -23,15 +24,15 @@ flags.DEFINE_integer("episodes", 100, "Games to play.", lower_bound=1)
 
 def main(argv: list[str]) -> None:
     del argv
+    if bool(FLAGS.run_dir) == bool(FLAGS.model_dir):
+        raise UserError("name what to evaluate: --run_dir=runs/space_invaders_DQN_1 or --model_dir")
+
     from rich.console import Console
 
     from agents import assessment
-    from agents.errors import UserError
     from agents.reporting.console import progress_bar
     from agents.reporting.tables import evaluation_table, published_table
 
-    if bool(FLAGS.run_dir) == bool(FLAGS.model_dir):
-        raise UserError("name what to evaluate: --run_dir=runs/space_invaders_DQN_1 or --model_dir")
     evaluated = player.from_flags(FLAGS.model_dir)
     evaluator = assessment.evaluator(
         evaluated, episodes=FLAGS.episodes, **player.evaluator_arguments()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from absl import flags
 
+from agents.errors import UserError
 from launch import command
 
 FLAGS = flags.FLAGS
@@ -33,15 +34,15 @@ flags.DEFINE_bool("rliable", False, "Aggregates over games instead of learning c
 
 def main(argv: list[str]) -> None:
     del argv
+    if not FLAGS.run_dir:
+        raise UserError("name a run: --run_dir=runs/space_invaders_DQN_1")
+
     from rich.console import Console
     from rich.table import Table
 
     from agents import assessment
-    from agents.errors import UserError
     from agents.reporting import aggregates, curves, plots, runs, tables
 
-    if not FLAGS.run_dir:
-        raise UserError("name a run: --run_dir=runs/space_invaders_DQN_1")
     found = runs.find(map(Path, FLAGS.run_dir))
     runs.check_one_protocol(found)
     if FLAGS.rliable:

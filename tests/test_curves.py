@@ -38,7 +38,7 @@ def test_a_window_ends_with_its_last_step_and_seeds_count_alike(folder):
 )
 def test_grouping(folder, group_by, keys):
     lines = curves.lines(runs.find([folder]), group_by)
-    assert [(line.panel, line.label) for line in lines] == keys
+    assert [(line.panel, line.label.removeprefix(f"{folder}/")) for line in lines] == keys
 
 
 def test_the_window_can_be_shorter(folder):

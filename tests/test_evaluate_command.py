@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fake_runs import replace_best
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -24,19 +26,24 @@ def own_run(small_run, tmp_path):
 
 
 def test_it_prints_a_table_and_adds_a_line(own_run, tmp_path):
+    replace_best(own_run, checkpoint=304, agent_steps=200)
     run = evaluate(
         *("--run_dir=run", "--checkpoint=best", "--episodes=2", "--protocol=nature"),
         *("--seed=3", "--epsilon=0.5", "--num_envs=1"),
         folder=tmp_path,
     )
     assert run.returncode == 0, run.stderr
-    for text in ("DQN on space_invaders, 0 agent steps", "nature=atari_100k", "grade (mean - sd)"):
+    for text in (
+        "DQN on space_invaders, 200 agent steps",
+        "nature=atari_100k",
+        "grade (mean - sd)",
+    ):
         assert text in run.stdout
     assert run.stdout.endswith("run/evaluate.jsonl\n")
     (line,) = (own_run / "evaluate.jsonl").read_text().splitlines()
     line = json.loads(line)
     assert {name: line[name] for name in ("agent_steps", "episodes", "seed", "num_envs")} == {
-        "agent_steps": 0,
+        "agent_steps": 200,
         "episodes": 2,
         "seed": 3,
         "num_envs": 1,

@@ -57,7 +57,7 @@ def test_the_table_evaluates_what_is_not_evaluated(small_run, tmp_path):
     assert run.returncode == 0, run.stderr
     table = (tmp_path / "table.md").read_text()
     assert run.stdout == table + "table.md\n"
-    assert "| one | space_invaders | DQN | 600 | 2400 | dopamine=ale_v5 | 0.001 | 2 |" in table
+    assert "| runs/one | space_invaders | DQN | 600 | 2400 | dopamine=ale_v5 | 0.001 | 2 |" in table
     assert len((tmp_path / "runs/one/evaluate.jsonl").read_text().splitlines()) == 1
 
 

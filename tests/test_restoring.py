@@ -14,6 +14,7 @@ from agents.errors import UserError
 from agents.restoring import restore_agent, saved_agents
 from agents.run_directory import RunDirectory
 from agents.training import Training
+from tests.fake_runs import replace_best
 
 OBSERVATIONS = np.random.default_rng(0).integers(0, 256, (16, 84, 84, 4), np.uint8)
 
@@ -50,12 +51,14 @@ def test_checkpoints_differ(small_run):
     assert not np.allclose(first, last)
 
 
-def test_the_best_agent_is_the_one_that_was_kept_for_its_evaluation(small_run, own_run):
-    best = restore_agent(small_run, "best")
-    assert best.agent_steps == 0, "the only evaluation of this short run"
-    assert not np.allclose(q_values(best.agent), q_values(restore_agent(small_run).agent))
-    assert list(saved_agents(small_run)) == [0, 304, 600]
-    assert restore_agent(small_run, 0).agent_steps == 0
+def test_the_best_agent_is_the_one_that_was_kept_for_its_evaluation(own_run):
+    replace_best(own_run, checkpoint=304, agent_steps=200)
+    expected = q_values(restore_agent(own_run, 304).agent)
+    for name in ("best", 200):
+        best = restore_agent(own_run, name)
+        assert best.agent_steps == 200
+        np.testing.assert_array_equal(q_values(best.agent), expected)
+    assert list(saved_agents(own_run)) == [200, 304, 600]
     shutil.rmtree(own_run / "best")
     with pytest.raises(UserError, match="has no best agent"):
         restore_agent(own_run, "best")
@@ -123,7 +126,7 @@ def test_a_named_checkpoint_that_is_damaged_is_refused(own_run, name, damage):
 
 
 def test_a_checkpoint_that_is_not_there_is_refused_with_those_that_are(small_run):
-    with pytest.raises(UserError, match="no checkpoint at 601 agent steps: there are 0, 304, 600"):
+    with pytest.raises(UserError, match=r"no checkpoint at 601 .*: there are .*304, 600"):
         restore_agent(small_run, 601)
 
 
@@ -138,8 +141,6 @@ def test_a_run_without_a_checkpoint_is_refused(own_run):
     shutil.rmtree(own_run / "checkpoints")
     with pytest.raises(UserError, match="no checkpoint yet"):
         restore_agent(own_run)
-    with pytest.raises(UserError, match="no checkpoint at 600 agent steps: there are 0"):
-        restore_agent(own_run, 600)
     shutil.rmtree(own_run / "best")
     with pytest.raises(UserError, match="no checkpoint at 600 agent steps: there are none"):
         restore_agent(own_run, 600)

@@ -82,7 +82,7 @@ def lines(
         key = {
             "algorithm": (run.game, run.algorithm),
             "game": (run.algorithm, run.game),
-            "run": (run.game, run.path.name),
+            "run": (run.game, str(run.path)),
         }[group_by]
         groups.setdefault(key, []).append(history(run))
     return [
