@@ -44,6 +44,7 @@ setup(
         "absl-py>=1.4",
         "gin-config>=0.5.0,<0.6",
         "numpy>=1.23.5,<2",
+        "packaging>=23",
         "pillow>=10",
         "psutil>=5.9",
         "rich>=13",
@@ -68,6 +69,7 @@ setup(
             "atari-dqn-train = launch.train:cli",
             "atari-dqn-plot = launch.plot:cli",
             "atari-dqn-export = launch.export:cli",
+            "atari-dqn-doctor = launch.doctor:cli",
         ]
     },
 )

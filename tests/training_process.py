@@ -1,6 +1,7 @@
 """Trainings of a few hundred agent steps, for the tests: in this process or in one to be killed."""
 
 import contextlib
+import importlib
 import multiprocessing
 import os
 import sys
@@ -94,9 +95,9 @@ class Finished(NamedTuple):
     stderr: str
 
 
-def start_command(folder: Path, *arguments: str) -> ForkServerProcess:
-    """Starts `python launch/train.py ARGUMENTS` in this folder, in a process of its own."""
-    process = _context.Process(target=_command, args=(folder, arguments))
+def start_command(folder: Path, *arguments: str, name: str = "train") -> ForkServerProcess:
+    """Starts `python launch/NAME.py ARGUMENTS` in this folder, in a process of its own."""
+    process = _context.Process(target=_command, args=(name, folder, arguments))
     process.start()
     return process
 
@@ -108,16 +109,14 @@ def finish(process: ForkServerProcess, folder: Path) -> Finished:
     return Finished(process.exitcode, *outputs)
 
 
-def command(folder: Path, *arguments: str) -> Finished:
-    """Runs `python launch/train.py ARGUMENTS` in this folder, in a process of its own."""
-    return finish(start_command(folder, *arguments), folder)
+def command(folder: Path, *arguments: str, name: str = "train") -> Finished:
+    """Runs `python launch/NAME.py ARGUMENTS` in this folder, in a process of its own."""
+    return finish(start_command(folder, *arguments, name=name), folder)
 
 
-def _command(folder: Path, arguments: tuple[str, ...]) -> None:
+def _command(name: str, folder: Path, arguments: tuple[str, ...]) -> None:
     os.chdir(folder)
-    for name, number in (("stdout", 1), ("stderr", 2)):
-        os.dup2(os.open(name, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), number)
-    sys.argv = ["launch/train.py", *arguments]
-    from launch import train
-
-    train.cli()
+    for stream, number in (("stdout", 1), ("stderr", 2)):
+        os.dup2(os.open(stream, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), number)
+    sys.argv = [f"launch/{name}.py", *arguments]
+    importlib.import_module(f"launch.{name}").cli()
