@@ -20,6 +20,9 @@ def read(*path):
 
 
 PLOT = ["matplotlib>=3.8"]
+HUB = ["huggingface_hub>=1,<3"]
+REPORT = [*PLOT, "jinja2>=3.1"]
+TUNE = [*PLOT, "optuna>=5,<6"]
 VIDEO = ["imageio-ffmpeg>=0.5"]
 
 setup(
@@ -31,7 +34,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.12",
     packages=find_packages(include=["agents", "agents.*", "gin_configs", "launch"]),
-    package_data={"agents": ["data/*"], "gin_configs": ["*.gin"]},
+    package_data={"agents": ["data/*"], "gin_configs": ["*.gin", "*.space"]},
     # Reverb 0.14, the last one, is linked against TensorFlow 2.15, and TF-Agents 0.19 pins
     # typing-extensions; constraints.txt names one set of versions that fits together.
     install_requires=[
@@ -52,13 +55,19 @@ setup(
     ],
     extras_require={
         "cuda": ["tensorflow[and-cuda]>=2.15.1,<2.16"],
+        "hub": HUB,
         "plot": PLOT,
+        "report": REPORT,
+        "tune": TUNE,
         "video": VIDEO,
         "test": [
-            *PLOT,
+            *HUB,
+            *REPORT,
+            *TUNE,
             *VIDEO,
             "hypothesis>=6.100",
             "opencv-python-headless>=4.9,<4.12",
+            "playwright>=1.45",
             "pyright[nodejs]>=1.1.400",
             "pytest>=8",
             "ruff>=0.6",
@@ -70,6 +79,7 @@ setup(
             "atari-dqn-plot = launch.plot:cli",
             "atari-dqn-export = launch.export:cli",
             "atari-dqn-doctor = launch.doctor:cli",
+            "atari-dqn-tune = launch.tune:cli",
         ]
     },
 )

@@ -4,7 +4,6 @@ A topic is a function that returns what it found or raises a UserError with the 
 that may fail to load are imported inside the functions, so that the topics before them are told.
 """
 
-import ast
 import importlib
 import importlib.metadata
 import inspect
@@ -14,10 +13,11 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from packaging.requirements import Requirement
 
+from agents import configuration
 from agents.errors import UserError
 
 _PACKAGE = "atari-dqn"
@@ -125,23 +125,13 @@ def _libraries() -> str:
     return "TensorFlow, Reverb, TF-Agents and ALE load"
 
 
-def _argument(of: Callable, name: str) -> Any:
-    """What gin binds to an argument, or its default."""
-    from agents import configuration
-
-    bound = configuration.bindings().get(f"{of.__name__}.{name}")
-    return (
-        inspect.signature(of).parameters[name].default if bound is None else ast.literal_eval(bound)
-    )
-
-
 def _games() -> str:
     from ale_py import roms
 
     from agents.environments import AtariEnvironment
 
     found = f"{len(roms.get_all_rom_ids())} ROMs"
-    if (game := _argument(AtariEnvironment, "game")) is inspect.Parameter.empty:
+    if (game := configuration.argument(AtariEnvironment, "game")) is inspect.Parameter.empty:
         return found
     AtariEnvironment(num_envs=1, num_threads=1).reset()
     return f"{found}; {game} starts"
@@ -175,7 +165,9 @@ def _transitions() -> int:
     from agents.replay import Replay
     from agents.training import Training
 
-    return min(_argument(Replay, "capacity"), _argument(Training, "agent_steps"))
+    return min(
+        configuration.argument(Replay, "capacity"), configuration.argument(Training, "agent_steps")
+    )
 
 
 def _memory() -> str:
@@ -222,7 +214,7 @@ def _films() -> str:
 def _ports() -> str:
     from agents.replay import Replay
 
-    port = _argument(Replay, "port")
+    port = configuration.argument(Replay, "port")
     if port is not None and not _is_free(port):
         raise UserError(f"Replay.port = {port} is taken: bind another, or leave it out")
     tensorboard = "is free" if _is_free(_TENSORBOARD_PORT) else "is taken, the next one serves"

@@ -4,8 +4,9 @@ A mistake of the user's ends a command with one line, `error: ...`, and exit sta
 shows the docstring of the command's module and its flags.
 """
 
+import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from absl import app, flags
@@ -25,6 +26,19 @@ def define_gin_flags() -> None:
         [],
         "One line of gin, as in \"AtariEnvironment.game='pong'\"; wins over files.",
     )
+
+
+@contextlib.contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Around imports that need this extra of setup.py.
+
+    Raises:
+      UserError: a package of it is missing.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise UserError(f"{error.name} is missing: pip install 'atari-dqn[{name}]'") from error
 
 
 def run(main: Callable[[list[str]], None]) -> None:

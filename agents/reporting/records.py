@@ -1,0 +1,18 @@
+"""In: a run directory, of a training that may still go on. Out: what it recorded, line by line."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def evaluations(run_dir: Path) -> list[dict[str, Any]]:
+    """The evaluations that the training made, `evaluations.jsonl`; empty if there is none yet."""
+    return _lines(run_dir / "evaluations.jsonl")
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    # One that is being written while we read may be torn; it is the last one.
+    lines = path.read_text().splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
