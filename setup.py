@@ -20,7 +20,7 @@ def read(*path):
 
 
 PLOT = ["matplotlib>=3.8"]
-HUB = ["huggingface_hub>=1,<3"]
+HUB = ["huggingface_hub>=2,<3"]
 REPORT = [*PLOT, "jinja2>=3.1"]
 TUNE = [*PLOT, "optuna>=5,<6"]
 VIDEO = ["imageio-ffmpeg>=0.5"]
@@ -76,9 +76,11 @@ setup(
     entry_points={
         "console_scripts": [
             "atari-dqn-train = launch.train:cli",
+            "atari-dqn-benchmark = launch.benchmark:cli",
             "atari-dqn-plot = launch.plot:cli",
             "atari-dqn-export = launch.export:cli",
             "atari-dqn-doctor = launch.doctor:cli",
+            "atari-dqn-hub = launch.hub:cli",
             "atari-dqn-tune = launch.tune:cli",
         ]
     },

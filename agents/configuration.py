@@ -29,6 +29,7 @@ _T = TypeVar("_T", bound=Callable)
 _Key = tuple[str, str, str]  # scope, complete selector, parameter: what gin binds a value to
 
 _SHIPPED = Path(str(importlib.resources.files("gin_configs"))).resolve()
+_PROTOCOL = "AtariEnvironment.frameskip"  # every protocol file sets it
 _origins: dict[_Key, _Source] = {}  # where each binding in force was made
 
 
@@ -61,7 +62,8 @@ def load(
         a later one of its files made useless, as shipped files may.
 
     Raises:
-      UserError: a missing file, a line that cannot be read, an unknown name, a wrong type.
+      UserError: a missing file, a line that cannot be read, an unknown name, a wrong type, two
+        protocols.
     """
     _clear()
     try:
@@ -154,6 +156,8 @@ def _load_text(text: str, source: _Source) -> None:
             _import(statement, at)
         elif isinstance(statement, config_parser.BindingStatement):
             key = _key(statement, at)
+            if _binding_name(key) == _PROTOCOL:
+                _check_one_protocol(_origins.get(key, at), at)
             gin.bind_parameter(key, statement.value)
             _origins[key] = at
 
@@ -182,6 +186,15 @@ def _statements(text: str, source: _Source) -> Iterator[tuple[Any, _Source]]:
     content = lines[min(line, len(lines)) - 1].strip()  # a bracket never closed: one line further
     at = dataclasses.replace(source, line=line)
     raise UserError(f"{at}cannot read {content!r}: {problem.splitlines()[0].rstrip('.')}")
+
+
+def _check_one_protocol(before: _Source, now: _Source) -> None:
+    """A game file includes a protocol, which another may replace; naming two is a mistake."""
+    if len(before.files) == len(now.files) == 1 and before.files != now.files:
+        raise UserError(
+            f"{before.files[0].name} and {now.files[0].name} both set {_PROTOCOL}, as protocols "
+            "do: name one of them, or include one in the other"
+        )
 
 
 class _Values(gin_config.ParserDelegate):
@@ -282,6 +295,36 @@ def differences(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
         for name in sorted({*old, *new})
         if old.get(name) != new.get(name)
     ]
+
+
+def check_own() -> None:
+    """For a configuration of unknown origin: refuses what is not this package's own.
+
+    gin evaluates nothing, but `@name` makes whatever is registered under a name be called later,
+    and other libraries register functions that read and write files.
+
+    Raises:
+      UserError: a binding of something else, or a reference to it.
+    """
+    for key, value in _bound():
+        named = [key[1], *(found.selector for found in _referenced(value))]
+        foreign = [selector for selector in named if not selector.startswith("agents.")]
+        if foreign:
+            raise UserError(
+                f"{_origins[key]}{_binding_name(key)} names {foreign[0]}, which is not of this "
+                "package: a configuration from elsewhere may not"
+            )
+
+
+def _referenced(value: Any) -> Iterator[gin_config.Configurable]:
+    """What the references within a value stand for."""
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _referenced(item)
+    elif _is_reference(value):
+        yield value.configurable
 
 
 def check_used() -> None:

@@ -161,35 +161,39 @@ def _precision() -> str:
     return "'auto' is float32: this device has no bfloat16 in hardware"
 
 
-def _transitions() -> int:
+def _replay() -> tuple[int, str]:
+    """Its transitions at its fullest, and their game; "" while none is named."""
+    from agents.environments import AtariEnvironment, rom_name
     from agents.replay import Replay
     from agents.training import Training
 
-    return min(
-        configuration.argument(Replay, "capacity"), configuration.argument(Training, "agent_steps")
-    )
+    capacity = configuration.argument(Replay, "capacity")
+    length = configuration.argument(Training, "agent_steps")
+    game = configuration.argument(AtariEnvironment, "game")
+    return min(capacity, length), "" if game is inspect.Parameter.empty else rom_name(game)
 
 
 def _memory() -> str:
     from agents import memory
 
-    transitions = _transitions()
-    memory.check_memory(transitions)
+    transitions, game = _replay()
+    memory.check_memory(transitions, game)
+    need = transitions * memory.memory_bytes_per_transition(game)
     return (
         f"{memory.available_memory_bytes() / 1e9:.1f} GB are free; a replay of {transitions:,} "
-        f"transitions takes up to {memory.replay_memory_bytes(transitions) / 1e9:.1f} GB"
+        f"transitions takes up to {need / 1e9:.1f} GB"
     )
 
 
 def _disk(run_dir: Path) -> str:
     from agents import memory
 
-    transitions = _transitions()
+    transitions, game = _replay()
     absolute = run_dir.expanduser().absolute()
     there = next(path for path in (absolute, *absolute.parents) if path.is_dir())
     if not os.access(there, os.W_OK):
         raise UserError(f"{there} cannot be written: choose another --run_dir")
-    memory.check_disk(transitions, there)
+    memory.check_disk(transitions, game, there)
     return f"{there} has room for the checkpoints of {transitions:,} transitions"
 
 

@@ -15,7 +15,7 @@ from tf_agents.specs import BoundedArraySpec
 from tf_agents.trajectories import time_step as ts
 
 from agents.configuration import configurable
-from agents.errors import UserError
+from agents.errors import UserError, require
 
 FRAME_SIZE = 84
 STACK_SIZE = 4
@@ -100,13 +100,17 @@ class AtariEnvironment(PyEnvironment):
         num_threads: int = 0,
     ):
         super().__init__(handle_auto_reset=False)
-        _check_range("num_envs", num_envs, 1, 2**16)
-        _check_range("seed", seed, 0, 2**31 - num_envs)
-        _check_range("repeat_action_probability", repeat_action_probability, 0, 1)
-        _check_range("noop_max", noop_max, 0, 2**31 - 1)
-        _check_range("frameskip", frameskip, 1, 2**31)
-        _check_range("max_frames_per_episode", max_frames_per_episode, frameskip, 2**31)
-        _check_range("num_threads", num_threads, 0, 2**16)
+        for name, value, low, end in (
+            ("num_envs", num_envs, 1, 2**16),
+            ("seed", seed, 0, 2**31 - num_envs),
+            ("repeat_action_probability", repeat_action_probability, 0, 1),
+            ("noop_max", noop_max, 0, 2**31 - 1),
+            ("frameskip", frameskip, 1, 2**31),
+            ("max_frames_per_episode", max_frames_per_episode, frameskip, 2**31),
+            ("num_threads", num_threads, 0, 2**16),
+        ):
+            holds = low <= value < end
+            require(f"AtariEnvironment.{name}", value, holds, f"at least {low} and below {end}")
 
         self.game = rom_name(game)
         self.frameskip = frameskip
@@ -228,11 +232,4 @@ class AtariEnvironment(PyEnvironment):
             reward.astype(np.float32),
             np.subtract(1, terminated, dtype=np.float32),
             frames.transpose(0, 2, 3, 1),
-        )
-
-
-def _check_range(argument: str, value: float, low: int, end: int) -> None:
-    if not low <= value < end:
-        raise UserError(
-            f"AtariEnvironment.{argument} must be at least {low} and below {end}, not {value}"
         )

@@ -2,7 +2,7 @@
 
     config.gin             every binding in force, enough to repeat the run
     operative_config.gin   those that were used, with all defaults
-    run.json               versions, commit, machine, start
+    run.json               versions, commit, machine and time of the start and of each resume
     native.log             what C++ libraries print
     events/, episodes.csv, evaluations.jsonl   see `agents.summaries`
     checkpoints/           see `agents.checkpoints`
@@ -71,14 +71,10 @@ class RunDirectory:
           UserError: the run that is here has other bindings, which the message shows, or they
             cannot be read.
         """
-        path = self.path / _CONFIG
-        if not path.exists():
+        if not (self.path / _CONFIG).exists():
             return
-        try:
-            here, now = dict(json.loads(path.read_text())), bindings()
-        except (OSError, ValueError, TypeError) as e:
-            raise UserError(f"{path} is damaged: choose another --run_dir") from e
-        if not self._has_progress():
+        here, now = self._read(_CONFIG), bindings()
+        if not self.has_progress():
             return
         for either in (here, now):
             either.pop("Training.agent_steps", None)
@@ -88,18 +84,36 @@ class RunDirectory:
                 "take these back or choose another --run_dir"
             )
 
-    def write_configuration(self) -> None:
-        """Writes the configuration in force and, at the run's start, what else a rerun needs."""
+    def write_configuration(self, agent_steps: int) -> None:
+        """Writes the configuration in force, and what else a rerun needs.
+
+        Args:
+          agent_steps: done by now; 0 begins the run, more resume it.
+
+        Raises:
+          UserError: the record of the run's start cannot be read.
+        """
         self._write("config.gin", gin.config_str())
         self._write("operative_config.gin", gin.operative_config_str())
         self._write(_CONFIG, json.dumps(bindings(), indent=1))
-        if not (self._has_progress() and (self.path / "run.json").exists()):
-            self._write("run.json", json.dumps(environment_facts(), indent=1))
+        facts = environment_facts()
+        if agent_steps > 0 and (self.path / "run.json").exists():
+            run = self._read("run.json")
+            facts["agent_steps"] = agent_steps
+            facts = run | {"resumes": [*run.get("resumes", []), facts]}
+        self._write("run.json", json.dumps(facts, indent=1))
 
-    def _has_progress(self) -> bool:
+    def has_progress(self) -> bool:
+        """Whether a run has finished a game or saved a checkpoint here."""
         episodes = self.path / "episodes.csv"
         has_episodes = episodes.exists() and len(episodes.read_text().splitlines()) > 1
         return has_episodes or any(self.path.glob("checkpoints/[0-9]*"))
+
+    def _read(self, name: str) -> dict[str, Any]:
+        try:
+            return dict(json.loads((self.path / name).read_text()))
+        except (OSError, ValueError, TypeError) as e:
+            raise UserError(f"{self.path / name} is damaged: choose another --run_dir") from e
 
     def _write(self, name: str, text: str) -> None:
         aside = self.path / (name + ".partial")

@@ -75,7 +75,8 @@ class Training:
           updates_per_agent_step: the replay ratio divided by the batch size; it holds exactly,
             counted from `learning_starts_agent_steps`.
           log_period_agent_steps: between two points in TensorBoard.
-          evaluation_period_agent_steps: between two evaluations; one is before the first step.
+          evaluation_period_agent_steps: between two evaluations; one more is before the first
+            step and one after the last.
           checkpoint_period_agent_steps: between two checkpoints.
           seed: of the network, the games and the exploration.
 
@@ -105,6 +106,8 @@ class Training:
         self._run_dir.check_same_configuration()
         self._checkpoints = Checkpoints(self._run_dir / "checkpoints")
         checkpoint = self._checkpoints.latest(reporter.message)
+        if checkpoint is None and run_dir.has_progress():
+            reporter.message(f"{run_dir.path} has no checkpoint to go on from: beginning anew")
         state = checkpoints.load_state(checkpoint) if checkpoint else None
         self.agent_steps: int = state["log"]["agent_steps"] if state else 0
 
@@ -124,21 +127,21 @@ class Training:
         )
         self._epsilon = LinearEpsilon()
         self._evaluator = Evaluator(self.agent)
-        self._seconds = StageSeconds()
+        self.seconds = StageSeconds()  # spent since the last log
         self._learned = collections.Counter[str]()  # sums over the updates since the last log
         scratch_dir = self._run_dir / "checkpoints" / ".reverb"
         checkpoints.lay_replay(checkpoint, scratch_dir)
         self._replay = Replay(self._env.batch_size, self.agent.n_step, scratch_dir)
         self._transitions = min(self._replay.capacity, agent_steps)
-        memory.check_memory(self._transitions - len(self._replay))
-        memory.check_disk(self._transitions, self._run_dir.path)
+        memory.check_memory(self._transitions - len(self._replay), self._env.game)
+        memory.check_disk(self._transitions, self._env.game, self._run_dir.path)
         self._learner = Learner(self.agent, self._replay.dataset())
         if checkpoint and state:
             checkpoints.load_agent(checkpoint, self.agent)
             self._rng.bit_generator.state = state["rng"]
             reporter.message(f"resumed at {self.agent_steps:,} agent steps from {checkpoint}")
         configuration.check_used()
-        self._run_dir.write_configuration()
+        self._run_dir.write_configuration(self.agent_steps)
         self._log = RunLog(self._run_dir.path, self._env.frameskip, state["log"] if state else None)
         self._log.configuration(self.agent_steps, gin.markdown(gin.operative_config_str()))
 
@@ -167,7 +170,7 @@ class Training:
 
     def _loop(self, stop: StopSignal) -> None:
         policy = EpsilonGreedy(self.agent)
-        driver = VectorDriver(self._env, policy, self._replay, self._rng, self._seconds)
+        driver = VectorDriver(self._env, policy, self._replay, self._rng, self.seconds)
         if self.agent_steps == 0:
             self._evaluate()
         saved_agent_steps = self.agent_steps
@@ -181,7 +184,8 @@ class Training:
                 self._learn(updates)
             if _crosses(before, self.agent_steps, self._log_period):
                 self._log_interval()
-            if _crosses(before, self.agent_steps, self._evaluation_period):
+            is_last = self.agent_steps >= self._total_agent_steps
+            if is_last or _crosses(before, self.agent_steps, self._evaluation_period):
                 self._evaluate()
             if _crosses(before, self.agent_steps, self._checkpoint_period):
                 self._save()
@@ -206,8 +210,8 @@ class Training:
             self._replay.flush()
         means = self._learner.run(updates)
         sampling = means.pop("sampling_seconds") * updates
-        self._seconds.add("learning", start + sampling)
-        self._seconds.add("sampling", time.perf_counter() - sampling)
+        self.seconds.add("learning", start + sampling)
+        self.seconds.add("sampling", time.perf_counter() - sampling)
         self._learned.update({name: mean * updates for name, mean in means.items()})
         self._learned["updates"] += updates
 
@@ -217,7 +221,7 @@ class Training:
         self._learned.clear()
         learning["epsilon"] = self._epsilon(self.agent_steps)
         learning["replay_transitions"] = len(self._replay)
-        seconds = self._seconds.take()
+        seconds = self.seconds.take()
         self._log.interval(self.agent_steps, self._learner.updates, learning, seconds)
 
     def _evaluate(self) -> None:
@@ -231,7 +235,7 @@ class Training:
             f"median {statistics['median']:.1f}, sd {statistics['sd']:.1f} "
             f"over {len(evaluation.scores)} games"
         )
-        self._seconds.add("evaluation", start)
+        self.seconds.add("evaluation", start)
 
     def _save(self) -> None:
         start = time.perf_counter()
@@ -247,7 +251,7 @@ class Training:
                 f"the checkpoint at {self.agent_steps:,} agent steps could not be written ({e}): "
                 f"look at the disk of {self._run_dir.path}; {self._kept()}"
             ) from e
-        self._seconds.add("saving", start)
+        self.seconds.add("saving", start)
         self._reporter.message(f"saved {path} in {time.perf_counter() - start:.1f} s")
 
     def _kept(self) -> str:
@@ -259,6 +263,7 @@ class Training:
         device = f"{len(gpus)} GPU" if gpus else f"CPU, {os.cpu_count()} cores"
         if not gpus and os.path.exists("/dev/nvidia0"):
             device += "; for the GPU that is here: pip install 'atari-dqn[cuda]'"
+        replay_bytes = self._transitions * memory.memory_bytes_per_transition(self._env.game)
         return {
             "game": f"{self._env.game}, {self._env.batch_size} environments",
             "protocol": self._env.protocol,
@@ -267,7 +272,7 @@ class Training:
             "frames": f"{self._total_agent_steps * self._env.frameskip:,}",
             "updates per agent step": str(self._updates_per_agent_step),
             "replay": f"{self._replay.capacity:,} transitions; {self._transitions:,} of this run "
-            f"take up to {memory.replay_memory_bytes(self._transitions) / 1e9:.1f} GB of memory",
+            f"take up to {replay_bytes / 1e9:.1f} GB of memory",
             "device": device,
             "run directory": str(self._run_dir.path),
         }

@@ -304,3 +304,13 @@ def test_differences_are_shown_from_the_run_to_now():
         "B.w: not set in the run, 'pong' now",
     ]
     assert configuration.differences(old, old) == []
+
+
+def test_one_protocol_replaces_another_but_two_are_refused(write):
+    game, skip = write("game.gin", "include 'dopamine.gin'"), "AtariEnvironment.frameskip"
+    mine = write("mine.gin", f"{skip} = 2")
+    configuration.load([game, "nature.gin", "nature.gin"], [f"{skip} = 3"])
+    assert configuration.bindings()[skip] == "3"
+    for other in ("atari_100k.gin", mine):
+        line = error_of([game, "nature.gin", other])
+        assert line.startswith(f"nature.gin and {other} both set {skip}")

@@ -39,16 +39,21 @@ def test_what_does_not_fit_the_configuration_is_told_with_the_remedy(tmp_path):
             f"Replay.port = {port}",
             "Replay.capacity = 2_000_000_000",
             "Training.agent_steps = 2_000_000_000",
-            "AtariEnvironment.game = 'pacmen'",
         ]
         finished, lines = run(tmp_path, *(f"--gin_bindings={binding}" for binding in bindings))
     wrong = {topic: text for topic, (verdict, text) in lines.items() if verdict == "TO DO"}
-    assert set(wrong) == {"games", "memory", "disk", "ports"}
-    assert "did you mean" in wrong["games"]
+    assert set(wrong) == {"memory", "disk", "ports"}
     assert "set Replay.capacity to" in wrong["memory"]
     assert "choose another --run_dir" in wrong["disk"]
     assert f"Replay.port = {port} is taken" in wrong["ports"]
     assert finished.exit_code == 1
+
+
+def test_an_unknown_game_is_told(tmp_path):
+    finished, lines = run(tmp_path, "--gin_bindings=AtariEnvironment.game = 'pacmen'")
+    verdict, text = lines["games"]
+    assert (finished.exit_code, verdict) == (1, "TO DO")
+    assert text.startswith("unknown game 'pacmen': did you mean")
 
 
 def test_a_wrong_question_is_one_line_and_exit_status_2(tmp_path):

@@ -556,7 +556,7 @@ def test_a_number_out_of_range_is_refused_by_name(argument, value):
         AtariEnvironment("pong", **{argument: value})
     message = str(refused.value).splitlines()[0]
     assert message.startswith(f"AtariEnvironment.{argument} must be at least ")
-    assert message.endswith(f"not {value}")
+    assert message.endswith(f"got {value}")
 
 
 @pytest.mark.parametrize("action", [-1, 6])

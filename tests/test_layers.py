@@ -26,7 +26,7 @@ FLOORS = [
     {"algorithms", "checkpoints", "collection", "evaluation"},
     {"learner", "memory", "reporting", "serving", "summaries"},
     {"training"},
-    {"doctor", "restoring", "tuning"},
+    {"benchmark", "doctor", "hub", "restoring", "tuning"},
 ]
 SHARED = 4
 

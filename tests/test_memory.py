@@ -5,6 +5,7 @@ import re
 
 import psutil
 import pytest
+from ale_py import roms
 
 from agents import memory
 from agents.checkpoints import lay_replay
@@ -21,7 +22,7 @@ def refusal(check, *arguments):
 
 def test_memory():
     free = memory.available_memory_bytes() - memory.OTHER_MEMORY_BYTES
-    line = refusal(memory.check_memory, MANY)
+    line = refusal(memory.check_memory, MANY, "pong")
     gigabytes, capacity = re.fullmatch(
         r"a replay of 1,000,000,000 transitions takes up to 4000\.00 GB of memory, (\d+\.\d\d) GB "
         r"are free for it: set Replay\.capacity to ([\d,]+) or less",
@@ -29,30 +30,36 @@ def test_memory():
     ).groups()
     capacity = int(capacity.replace(",", ""))
     assert float(gigabytes) == pytest.approx(free / 1e9, rel=0.2)  # others use memory meanwhile
-    assert memory.replay_memory_bytes(capacity) == pytest.approx(free, rel=0.2)
-    memory.check_memory(capacity // 2)
-    refusal(memory.check_memory, 2 * capacity)
+    assert capacity * 4000 == pytest.approx(free, rel=0.2)
+    memory.check_memory(capacity // 2, "pong")
+    refusal(memory.check_memory, 2 * capacity, "pong")
+
+
+def test_busy_games_take_more(tmp_path):
+    assert "takes up to 6000.00 GB" in refusal(memory.check_memory, MANY, "yars_revenge")
+    assert "take up to 6000.00 GB" in refusal(memory.check_disk, MANY, "yars_revenge", tmp_path)
+    assert set(roms.get_all_rom_ids()) >= memory.BUSY_GAMES
 
 
 def test_disk(tmp_path):
     free = os.statvfs(tmp_path).f_bavail * os.statvfs(tmp_path).f_frsize
-    line = refusal(memory.check_disk, 10 * MANY, tmp_path)
+    line = refusal(memory.check_disk, 10 * MANY, "pong", tmp_path)
     gigabytes, capacity = re.fullmatch(
-        r"3 checkpoints of 10,000,000,000 transitions take up to 45000\.00 GB of disk, "
+        r"3 checkpoints of 10,000,000,000 transitions take up to 30000\.00 GB of disk, "
         rf"(\d+\.\d\d) GB are free for them in {tmp_path}: "
         r"choose another --run_dir, or set Replay\.capacity to ([\d,]+) or less",
         line,
     ).groups()
     capacity = int(capacity.replace(",", ""))
     assert float(gigabytes) == pytest.approx(free / 1e9, rel=0.2)
-    assert capacity * 4500 == pytest.approx(free, rel=0.2)
-    memory.check_disk(capacity // 2, tmp_path)
-    refusal(memory.check_disk, 2 * capacity, tmp_path)
+    assert capacity * 3000 == pytest.approx(free, rel=0.2)
+    memory.check_disk(capacity // 2, "pong", tmp_path)
+    refusal(memory.check_disk, 2 * capacity, "pong", tmp_path)
 
 
 def test_present_checkpoints_are_room_for_others(tmp_path):
     def free():
-        line = refusal(memory.check_disk, 10 * MANY, tmp_path)
+        line = refusal(memory.check_disk, 10 * MANY, "pong", tmp_path)
         return float(re.search(r"disk, (\S+) GB", line)[1])
 
     before = free()

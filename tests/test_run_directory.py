@@ -105,7 +105,7 @@ def test_another_configuration_is_refused_with_the_difference(tmp_path, load, pr
     load()
     with RunDirectory(tmp_path) as run_dir:
         run_dir.check_same_configuration()
-        run_dir.write_configuration()
+        run_dir.write_configuration(0)
         progress(tmp_path)
         run_dir.check_same_configuration()
         load("DQN.gamma = 0.9")
@@ -116,34 +116,41 @@ def test_another_configuration_is_refused_with_the_difference(tmp_path, load, pr
 def test_a_start_that_got_nowhere_gives_way_to_a_corrected_one(tmp_path, load):
     load()
     with RunDirectory(tmp_path) as run_dir:
-        run_dir.write_configuration()
+        run_dir.write_configuration(0)
         (tmp_path / "run.json").write_text("{}")
         (tmp_path / "episodes.csv").write_text("agent_steps,score\n")
         (tmp_path / "checkpoints" / ".partial").mkdir(parents=True)
         load("DQN.gamma = 0.9")
         run_dir.check_same_configuration()
-        run_dir.write_configuration()
+        run_dir.write_configuration(0)
     assert json.loads((tmp_path / "config.json").read_text()) == configuration.bindings()
     assert json.loads((tmp_path / "run.json").read_text())["started"]
 
 
-def test_facts_are_those_of_the_runs_start(tmp_path, load):
+def test_facts_are_those_of_the_start_and_of_each_resume(tmp_path, load):
     load()
     with RunDirectory(tmp_path) as run_dir:
-        run_dir.write_configuration()
-        before = (tmp_path / "run.json").stat()
-        _save_a_checkpoint(tmp_path)
-        run_dir.write_configuration()
-    assert os.path.samestat((tmp_path / "run.json").stat(), before)
+        run_dir.write_configuration(0)
+        start = json.loads((tmp_path / "run.json").read_text())
+        for agent_steps in (100, 250):
+            run_dir.write_configuration(agent_steps)
+    run = json.loads((tmp_path / "run.json").read_text())
+    resumes = run.pop("resumes")
+    assert run == start
+    assert [resume["agent_steps"] for resume in resumes] == [100, 250]
+    assert all(resume["commit"] == start["commit"] for resume in resumes)
 
 
 @pytest.mark.parametrize("content", [b'{"DQN.gamma": ', b"", b"\xff", b"[1]", b"1"])
 def test_a_damaged_configuration_is_named(tmp_path, load, content):
     load()
-    (tmp_path / "config.json").write_bytes(content)
-    message = r"config.json is damaged: .*--run_dir$"
-    with RunDirectory(tmp_path) as run_dir, pytest.raises(UserError, match=message):
-        run_dir.check_same_configuration()
+    for name in ("config.json", "run.json"):
+        (tmp_path / name).write_bytes(content)
+    with RunDirectory(tmp_path) as run_dir:
+        with pytest.raises(UserError, match=r"config.json is damaged: .*--run_dir$"):
+            run_dir.check_same_configuration()
+        with pytest.raises(UserError, match=r"run.json is damaged: .*--run_dir$"):
+            run_dir.write_configuration(100)
 
 
 def test_what_is_written_is_on_the_disk_before_it_has_its_name(tmp_path, load, monkeypatch):
@@ -157,7 +164,7 @@ def test_what_is_written_is_on_the_disk_before_it_has_its_name(tmp_path, load, m
     load()
     monkeypatch.setattr(os, "fsync", record)
     with RunDirectory(tmp_path) as run_dir:
-        run_dir.write_configuration()
+        run_dir.write_configuration(0)
     for name in ("config.gin", "operative_config.gin", "config.json", "run.json"):
         assert (f"{name}.partial", (tmp_path / name).read_text()) in synced
 
@@ -165,7 +172,7 @@ def test_what_is_written_is_on_the_disk_before_it_has_its_name(tmp_path, load, m
 def test_a_run_may_be_made_longer(tmp_path, load):
     load("Training.agent_steps = 1000")
     with RunDirectory(tmp_path) as run_dir:
-        run_dir.write_configuration()
+        run_dir.write_configuration(0)
         _save_a_checkpoint(tmp_path)
         load("Training.agent_steps = 2000")
         run_dir.check_same_configuration()
@@ -175,7 +182,7 @@ def test_the_written_configuration_is_the_one_in_force(tmp_path, load):
     load("DQN.gamma = 0.9")
     before = configuration.bindings()
     with RunDirectory(tmp_path) as run_dir:
-        run_dir.write_configuration()
+        run_dir.write_configuration(0)
     configuration.load([str(tmp_path / "config.gin")])
     assert configuration.bindings() == before
 
@@ -183,7 +190,7 @@ def test_the_written_configuration_is_the_one_in_force(tmp_path, load):
 def test_facts_name_versions_and_machine(tmp_path, load):
     load()
     with RunDirectory(tmp_path) as run_dir:
-        run_dir.write_configuration()
+        run_dir.write_configuration(0)
     facts = json.loads((tmp_path / "run.json").read_text())
     assert facts["packages"]["tensorflow"].startswith("2.15")
     assert facts["machine"]["cores"] == os.cpu_count()

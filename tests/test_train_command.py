@@ -121,6 +121,10 @@ def assert_one_line(finished, message):
         ([], "no game given"),
         (["--gin_file=space_invadrs.gin"], "did you mean 'space_invaders'?"),
         ([GAME, "--gin_bindings=AtariEnvironment.game = 'pogn'"], "did you mean 'pong'?"),
+        (
+            [GAME, "--gin_file=nature.gin", "--gin_file=atari_100k.gin"],
+            "nature.gin and atari_100k.gin both set AtariEnvironment.frameskip",
+        ),
         ([GAME, "--gin_bindings=AtariEnvironment.num_env = 4"], "did you mean 'num_envs'?"),
         ([GAME, "--gin_bindings=AtariEnvironment.num_envs = 'four'"], "must be an int"),
         ([GAME, "--gin_bindings=AtariEnvironment.num_envs = 0"], "must be at least 1"),

@@ -66,11 +66,11 @@ def test_tensorboard_has_the_whole_story(run_dir):
     assert gif.startswith(b"GIF89a")
 
 
-def test_it_is_evaluated_before_the_first_step_and_then_periodically(run_dir):
+def test_it_is_evaluated_before_the_first_step_periodically_and_after_the_last(run_dir):
     lines = (run_dir / "evaluations.jsonl").read_text().splitlines()
     evaluated = [json.loads(line)["agent_steps"] for line in lines]
-    assert evaluated[0] == 0
-    assert [agent_steps // 400 for agent_steps in evaluated] == [0, 1]
+    assert (evaluated[0], evaluated[1] // 400, evaluated[2] // AGENT_STEPS) == (0, 1, 1)
+    assert len(evaluated) == 3
     assert all(len(json.loads(line)["scores"]) == 2 for line in lines)
 
 

@@ -212,9 +212,6 @@ def test_a_study_of_other_parameters_is_refused(tuned, changes, difference):
 
 
 def test_what_cannot_be_used_is_refused(tuned, tmp_path):
-    too_short = (LENGTH[0], "Training.evaluation_period_agent_steps = 401")
-    with pytest.raises(UserError, match=r"there would be none: make Training\.evaluation_period"):
-        run(tuned, 1, bindings=too_short)
     with pytest.raises(UserError, match=r"--storage=nosuch://x cannot be opened"):
         run(tuned, 1, storage="nosuch://x")
     (tmp_path / "file").touch()

@@ -67,7 +67,7 @@ class Console:
             self._speed = (agent_steps - steps_then) / max(now - then, 1e-3)
         if now - then >= _SECONDS_OF_SPEED:
             self._stretch = (now, agent_steps)
-        left = (self._total_agent_steps - agent_steps) / max(self._speed, 1e-3)
+        left = max(0, self._total_agent_steps - agent_steps) / max(self._speed, 1e-3)
         status = (
             f"{agent_steps:,}/{self._total_agent_steps:,} steps  {frames:,} frames  "
             f"{self._speed:.0f} steps/s  "

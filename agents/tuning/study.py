@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import fcntl
 import functools
+import math
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -75,19 +76,13 @@ class Study:
           timeout: seconds after which no trial is begun.
 
         Raises:
-          UserError: the directory or the storage cannot be used, the storage holds a study of
-            another definition, or a training would be too short to be evaluated.
+          UserError: the directory or the storage cannot be used, or the study is another one.
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
         except OSError as e:
             raise UserError(f"{self.directory} cannot be made ({e}): choose another") from e
-        if not self._evaluations:
-            raise UserError(
-                "a trial is scored by its evaluations, and there would be none: make "
-                "Training.evaluation_period_agent_steps at most Training.agent_steps"
-            )
         deadline = None if timeout is None else time.monotonic() + timeout
         self._check_definition()
         with StopSignal(lambda: self.report("stopping: saving")) as stop:
@@ -111,9 +106,9 @@ class Study:
 
     @functools.cached_property
     def _evaluations(self) -> int:
-        """Of trained networks, in a complete training."""
+        """Of trained networks, in a complete training; one is after its last step."""
         length = configuration.argument(Training, "agent_steps")
-        return length // configuration.argument(Training, "evaluation_period_agent_steps")
+        return math.ceil(length / configuration.argument(Training, "evaluation_period_agent_steps"))
 
     @functools.cached_property
     def _storage(self) -> optuna.storages.BaseStorage:
