@@ -34,7 +34,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.12",
     packages=find_packages(include=["agents", "agents.*", "gin_configs", "launch"]),
-    package_data={"agents": ["data/*"], "gin_configs": ["*.gin", "*.space"]},
+    package_data={"agents": ["data/*", "reporting/*.html"], "gin_configs": ["*.gin", "*.space"]},
     # Reverb 0.14, the last one, is linked against TensorFlow 2.15, and TF-Agents 0.19 pins
     # typing-extensions; constraints.txt names one set of versions that fits together.
     install_requires=[
@@ -79,8 +79,10 @@ setup(
             "atari-dqn-benchmark = launch.benchmark:cli",
             "atari-dqn-plot = launch.plot:cli",
             "atari-dqn-export = launch.export:cli",
+            "atari-dqn-dashboard = launch.dashboard:cli",
             "atari-dqn-doctor = launch.doctor:cli",
             "atari-dqn-hub = launch.hub:cli",
+            "atari-dqn-report = launch.report:cli",
             "atari-dqn-tune = launch.tune:cli",
         ]
     },

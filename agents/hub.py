@@ -21,7 +21,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import huggingface_hub
-from huggingface_hub.errors import HFValidationError, HTTPError
+from httpx2 import HTTPError  # the HTTP client of huggingface_hub
+from huggingface_hub.errors import HFValidationError
 
 from agents import checkpoints, configuration
 from agents.checkpoints import Checkpoints
@@ -73,6 +74,7 @@ def _stage(run_dir: Path, repo_id: str, folder: Path) -> None:
             f"python launch/evaluate.py --run_dir={run_dir}"
         )
     evaluation = evaluated[-1]
+    _check_configuration(run_dir, str(run_dir))
     restored = restore_agent(run_dir, evaluation["agent_steps"])
     checkpoints.save_networks(folder / "checkpoints", restored.agent_steps, restored.agent)
     for name in _CONFIGURATION:
@@ -116,13 +118,17 @@ def load(repo_id: str, run_dir: Path) -> None:
 
 
 def _check(folder: Path, repo_id: str) -> None:
-    missing = [name for name in _CONFIGURATION if not (folder / name).is_file()]
-    if missing:
-        raise UserError(f"{repo_id} holds no run of atari-dqn: it has no {', '.join(missing)}")
+    _check_configuration(folder, repo_id)
     configuration.load([str(folder / "config.gin")], are_composed=True)
     configuration.check_own()
     if Checkpoints(folder / "checkpoints").latest(lambda damage: None) is None:
         raise UserError(f"{repo_id} holds no checkpoint")
+
+
+def _check_configuration(folder: Path, called: str) -> None:
+    missing = [name for name in _CONFIGURATION if not (folder / name).is_file()]
+    if missing:
+        raise UserError(f"{called} holds no run of atari-dqn: it has no {', '.join(missing)}")
 
 
 @contextlib.contextmanager

@@ -1,10 +1,15 @@
 """In: a run directory, of a training that may still go on. Out: what it recorded, line by line."""
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
 
+import tensorflow as tf
+
 from agents.errors import UserError
+
+_FLOAT = tf.float32.as_datatype_enum
 
 
 def evaluations(run_dir: Path) -> list[dict[str, Any]]:
@@ -15,6 +20,20 @@ def evaluations(run_dir: Path) -> list[dict[str, Any]]:
 def evaluated(run_dir: Path) -> list[dict[str, Any]]:
     """What `launch/evaluate.py` found, `evaluate.jsonl`; empty if it was not run yet."""
     return _lines(run_dir / "evaluate.jsonl")
+
+
+def scalars(run_dir: Path) -> dict[str, list[tuple[int, float]]]:
+    """What TensorBoard shows as curves, {tag: [(agent_steps, value)]}, in the order of writing."""
+    found: dict[str, list[tuple[int, float]]] = {}
+    for path in sorted(run_dir.glob("events/events.out.tfevents.*")):
+        with contextlib.suppress(tf.errors.DataLossError):  # the end of a file still written
+            for record in tf.data.TFRecordDataset(str(path)):
+                event = tf.compat.v1.Event.FromString(record.numpy())
+                for value in event.summary.value:
+                    if value.tensor.dtype == _FLOAT and not value.tensor.tensor_shape.dim:
+                        point = event.step, float(tf.make_ndarray(value.tensor))
+                        found.setdefault(value.tag, []).append(point)
+    return found
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
