@@ -4,6 +4,7 @@ The published curve is a run of its own, "published/<game>/events", with points 
 the training's and of the evaluation's score, so that both charts show it.
 """
 
+import ast
 import json
 from pathlib import Path
 from urllib.parse import quote
@@ -39,12 +40,24 @@ def lay_out(logdir: Path, folder: Path) -> None:
     if not runs:
         raise UserError(f"{logdir} holds no run: give a run directory, or one above runs")
     (folder / logdir.resolve().name).symlink_to(logdir.resolve())
-    for game in sorted({curves.game(run) for run in runs}):
-        _write_published(game, folder / "published" / game / "events")
+    lengths: dict[str, int] = {}  # of the longest run of each game
+    for run in runs:
+        game = curves.game(run)
+        lengths[game] = max(lengths.get(game, 0), _agent_steps(run))
+    for game, agent_steps in lengths.items():
+        _write_published(game, agent_steps, folder / "published" / game / "events")
 
 
-def _write_published(game: str, directory: Path) -> None:
-    windows = curves.dopamine(game)
+def _agent_steps(run_dir: Path) -> int:
+    """How long the run was, or will be."""
+    bindings = json.loads((run_dir / "config.json").read_text())
+    return ast.literal_eval(bindings["Training.agent_steps"])
+
+
+def _write_published(game: str, agent_steps: int, directory: Path) -> None:
+    """As far as there are runs; a curve ten times longer would press theirs together."""
+    end = agent_steps + curves.WINDOW_AGENT_STEPS
+    windows = [window for window in curves.dopamine(game) if window.agent_steps < end]
     if not windows:
         return
     writer = tf.summary.create_file_writer(str(directory))

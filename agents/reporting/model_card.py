@@ -50,7 +50,7 @@ def model_card(repo_id: str, evaluation: Mapping[str, Any], *, has_video: bool) 
         "agent steps": f"{evaluation['agent_steps']:,} ({evaluation['frames']:,} frames)",
         "epsilon": f"{evaluation['epsilon']:g}",
         "seed": str(evaluation["seed"]),
-        "protocol": ", ".join(evaluation["protocols"]) or "its own",
+        "protocol": " = ".join(evaluation["protocols"]) or "its own",
         **{name: str(value) for name, value in evaluation["rules"].items()},
     }
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
@@ -61,14 +61,13 @@ def model_card(repo_id: str, evaluation: Mapping[str, Any], *, has_video: bool) 
 
 # {evaluation["algorithm"]} on {evaluation["game"]}
 
-Trained with [atari-dqn](https://pypi.org/project/atari-dqn). Scores are raw.
+Trained with atari-dqn (TF-Agents, Reverb, ALE). Scores are raw.
 
 | | |
 |---|---|
 {table}
 
-The name {environment} above is the one that leaderboards sort by; the rules that the games were
-played by are those of the table.
+Leaderboards sort by the name {environment}; the games were played by the rules of this table.
 {film}
 ## Use
 
