@@ -4,8 +4,11 @@ One call steps all N environments once: act, step, write. Episodes are whole gam
 score, whatever a protocol calls an episode for learning.
 """
 
+import collections
+import contextlib
 import dataclasses
 import time
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -49,13 +52,14 @@ class LinearEpsilon:
 class EpsilonGreedy:
     """Acts greedily on the agent's Q-values, or uniformly with probability epsilon."""
 
-    def __init__(self, agent: DQN):
+    def __init__(self, agent: DQN, training: bool = False):
+        """Acts as the agent does in training, with a noisy network's noise, or without."""
         self._num_actions = agent.num_actions
 
         @tf.function
         def greedy(frames: tf.Tensor) -> tf.Tensor:
             observation = tf.transpose(frames, [0, 2, 3, 1])
-            return tf.argmax(agent.q_values(observation), axis=-1, output_type=tf.int32)
+            return tf.argmax(agent.q_values(observation, training), axis=-1, output_type=tf.int32)
 
         self._greedy = greedy
 
@@ -87,14 +91,16 @@ class Episode(NamedTuple):
     agent_steps: int  # resets excluded
 
 
-class StageSeconds(dict[str, float]):
-    """Seconds spent per stage since the last `take`."""
+class StageSeconds(collections.Counter[str]):
+    """Seconds spent per stage since the last `take`; stages may overlap."""
 
-    def add(self, stage: str, since: float) -> float:
-        """Adds the time from `since` until now; returns now."""
-        now = time.perf_counter()
-        self[stage] = self.get(stage, 0.0) + now - since
-        return now
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Adds the time spent within, and names it in a profiler's trace."""
+        start = time.perf_counter()
+        with tf.profiler.experimental.Trace(name):
+            yield
+        self[name] += time.perf_counter() - start
 
     def take(self) -> dict[str, float]:
         """The seconds so far; counting starts anew."""
@@ -133,24 +139,35 @@ class VectorDriver(driver.Driver):
         replay.write(self._time_step, np.zeros(n, np.int32))
 
     def run(self, epsilon: float) -> tuple[int, list[Episode]]:
-        """One step of all environments, with this exploration rate.
+        """One step of all environments: `act`, then `observe`."""
+        return self.act(epsilon), self.observe()
+
+    def act(self, epsilon: float) -> int:
+        """Starts a step of all environments, with this exploration rate.
 
         Returns:
-          The number of agent steps taken, which is N less the environments that were reset, and
-          the games that ended.
+          The number of agent steps under way, which is N less the environments that are reset.
         """
-        now = time.perf_counter()
-        was_last = self._time_step.step_type == StepType.LAST
-        actions = self.policy.action(self._time_step.observation, epsilon, self._rng)
-        now = self._seconds.add("acting", now)
-        self._time_step = self.env.step(actions)
-        now = self._seconds.add("environment", now)
-        for observe in self.observers:
-            observe(self._time_step, actions)
-        self._seconds.add("writing", now)
+        self._was_last = self._time_step.step_type == StepType.LAST
+        with self._seconds.stage("acting"):
+            self._actions = self.policy.action(self._time_step.observation, epsilon, self._rng)
+        self.env.send(self._actions)
+        return int(np.count_nonzero(~self._was_last))
+
+    def observe(self) -> list[Episode]:
+        """Waits for the end of the step and writes it.
+
+        Returns:
+          The games that ended.
+        """
+        with self._seconds.stage("environment"):
+            self._time_step = self.env.receive()
+        with self._seconds.stage("writing"):
+            for observe in self.observers:
+                observe(self._time_step, self._actions)
 
         self._clipped_return += np.clip(self._time_step.reward, -1, 1)
-        self._agent_steps += ~was_last
+        self._agent_steps += ~self._was_last
         info = self.env.get_info()
         over = np.flatnonzero(info["game_over"])
         episodes = [
@@ -165,4 +182,4 @@ class VectorDriver(driver.Driver):
         ]
         self._clipped_return[over] = 0
         self._agent_steps[over] = 0
-        return int(np.count_nonzero(~was_last)), episodes
+        return episodes

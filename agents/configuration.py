@@ -223,13 +223,27 @@ def _key(statement: config_parser.BindingStatement, at: _Source) -> _Key:
         found = _lookup(name)
     except UserError as error:
         raise UserError(f"{at}{error}") from None
-    parameters = list(inspect.signature(_construction(found)).parameters.values())
-    parameters = parameters[inspect.isclass(found.wrapped) :]  # without self
+    parameters = _parameters(found)
     known = [parameter.name for parameter in parameters]
     if argument not in known and not any(p.kind is p.VAR_KEYWORD for p in parameters):
         remedy = _did_you_mean(argument, known) or f"it has {', '.join(known)}"
         raise UserError(f"{at}unknown parameter {argument!r} of {_name(found)}: {remedy}")
     return scope, found.selector, argument
+
+
+def _parameters(found: gin_config.Configurable) -> list[inspect.Parameter]:
+    """The parameters, also of base classes whose constructors get the `**kwargs`."""
+    if not inspect.isclass(found.wrapped):
+        return list(inspect.signature(found.wrapped).parameters.values())
+    parameters = []
+    for base in found.wrapped.__mro__:
+        if "__init__" in vars(base):
+            _, *own = inspect.signature(base.__init__).parameters.values()
+            passes_on = any(p.kind is p.VAR_KEYWORD for p in own) and base is not object
+            parameters += [p for p in own if not (passes_on and p.kind is p.VAR_KEYWORD)]
+            if not passes_on:
+                break
+    return parameters
 
 
 def _construction(found: gin_config.Configurable) -> Callable:

@@ -204,13 +204,22 @@ class AtariEnvironment(PyEnvironment):
         )
 
     def _step(self, action: np.ndarray) -> ts.TimeStep:
+        self.send(action)
+        return self.receive()
+
+    def send(self, action: np.ndarray) -> None:
+        """Starts a step, which ALE's threads do while this one goes on; `receive` ends it."""
         # ALE would wait for ever: the thread that meets an unknown action never answers.
         if action.min() < 0 or action.max() >= self.num_actions:
             raise ValueError(f"actions must be from 0 to {self.num_actions - 1}, not {action}")
-        first = self._last
         if self._terminal_on_life_loss:
-            action = np.where(first, np.int32(self._restart_action), action)
-        frames, reward, terminated, truncated, info = self._ale.step(action)
+            action = np.where(self._last, np.int32(self._restart_action), action)
+        self._ale.send(action)
+
+    def receive(self) -> ts.TimeStep:
+        """Waits for the end of the step that `send` started."""
+        first = self._last
+        frames, reward, terminated, truncated, info = self._ale.recv()
 
         self._score = np.where(self._game_over, 0, self._score) + reward
         self._episode_frames = info["episode_frame_number"]

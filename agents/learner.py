@@ -1,12 +1,15 @@
-"""The learner: batches of windows go in, an updated agent and its statistics come out.
+"""The learner: batches of windows go in, an updated agent, its statistics and priorities come out.
 
 Many updates run inside one graph call, so Python is entered once a call and not once an update.
 """
 
+from collections.abc import Callable
+
+import numpy as np
 import tensorflow as tf
 
 from agents.algorithms.dqn import DQN
-from agents.replay import Window, to_transition
+from agents.replay import Window, importance_weights, to_transition
 
 
 class NonFiniteLossError(Exception):
@@ -16,12 +19,31 @@ class NonFiniteLossError(Exception):
 class Learner:
     """Runs updates of an agent over an endless dataset of windows."""
 
-    def __init__(self, agent: DQN, dataset: tf.data.Dataset):
+    def __init__(
+        self,
+        agent: DQN,
+        dataset: tf.data.Dataset,
+        update_priorities: Callable[[np.ndarray, np.ndarray], None] | None = None,
+    ):
+        """Draws nothing yet.
+
+        Args:
+          agent: to update.
+          dataset: endless `Window`s.
+          update_priorities: is given the keys uint64 [updates * B] and priorities float32
+            [updates * B] after each `run`, in their order; the losses are then weighted. None where
+            the windows are drawn uniformly.
+        """
         self._agent = agent
         self._iterator = iter(dataset)
+        self._update_priorities = update_priorities
 
-    def run(self, updates: int) -> dict[str, float]:
+    def run(self, updates: int, importance_exponent: float = 0.0) -> dict[str, float]:
         """Does this many updates, at least one.
+
+        Args:
+          updates: how many.
+          importance_exponent: of the weights of prioritized windows, see `importance_weights`.
 
         Returns:
           Means over them of "loss", "q_value", "target", "gradient_norm" (before clipping) and
@@ -31,13 +53,17 @@ class Learner:
           NonFiniteLossError: the agent is then as it was before the bad update.
         """
         try:
-            means = self._run(tf.constant(updates))
+            means, keys, priorities = self._run(
+                tf.constant(updates), tf.constant(importance_exponent, tf.float32)
+            )
         except tf.errors.InvalidArgumentError as e:
             if "not finite" not in e.message:
                 raise
             raise NonFiniteLossError(
                 f"the loss or its gradient is not finite at update {self.updates + 1}"
             ) from e
+        if self._update_priorities is not None:
+            self._update_priorities(keys.numpy().ravel(), priorities.numpy().ravel())
         return {name: float(mean) for name, mean in means.items()}
 
     @property
@@ -46,17 +72,26 @@ class Learner:
         return int(self._agent.train_step_counter)
 
     @tf.function
-    def _run(self, updates: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _run(
+        self, updates: tf.Tensor, importance_exponent: tf.Tensor
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
         names = ("loss", "q_value", "target", "gradient_norm", "sampling_seconds")
         sums = dict.fromkeys(names, tf.zeros(()))
-        for _ in tf.range(updates):
+        keys = tf.TensorArray(tf.uint64, updates)
+        priorities = tf.TensorArray(tf.float32, updates)
+        for update in tf.range(updates):
             start = tf.timestamp()
             with tf.control_dependencies([start]):
                 window: Window = next(self._iterator)
             with tf.control_dependencies(tf.nest.flatten(window)):
                 waited = tf.cast(tf.timestamp() - start, tf.float32)
             transition = to_transition(window, self._agent.gamma, self._agent.max_abs_reward)
-            loss, (per_transition, gradient_norm) = self._agent.train(transition)
+            weights = None
+            if self._update_priorities is not None:
+                weights = importance_weights(window.probability, importance_exponent)
+            loss, (per_transition, gradient_norm) = self._agent.train(transition, weights)
+            keys = keys.write(update, window.key)
+            priorities = priorities.write(update, per_transition.priority)
             values = {
                 "loss": loss,
                 "q_value": tf.reduce_mean(per_transition.q_value),
@@ -65,4 +100,5 @@ class Learner:
                 "sampling_seconds": waited,
             }
             sums = {name: sums[name] + values[name] for name in sums}
-        return {name: total / tf.cast(updates, tf.float32) for name, total in sums.items()}
+        means = {name: total / tf.cast(updates, tf.float32) for name, total in sums.items()}
+        return means, keys.stack(), priorities.stack()

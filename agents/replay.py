@@ -19,8 +19,15 @@ yields exactly one transition per action, the first and the last n - 1 among the
 reaches over its end. The reset between two episodes is a FIRST step: it writes frames but is never
 the outcome of an action. An episode that is given up, or still goes on, lacks its last n - 1
 transitions until their return is complete.
+
+A prioritized replay (Schaul et al. 2016) draws a window with probability P(i) = p_i^alpha / sum_k
+p_k^alpha. Windows come in with the largest priority seen so far, so that each is learned from soon:
+their rows hold it in a column of their own, from which Reverb's writer takes it.
 """
 
+import collections
+import concurrent.futures
+import dataclasses
 import enum
 import shutil
 import socket
@@ -42,6 +49,10 @@ TABLE = "transitions"
 FLUSH_TIMEOUT_MS = 60_000
 # Reverb warns of 50 items that an environment's writer has yet to send, and would hold any number.
 MAX_PENDING_ITEMS = 40
+# Batches of priorities on their way to the table; the learner waits where there are more.
+MAX_PENDING_PRIORITIES = 8
+# Dopamine's: a transition that was learned by heart can still be drawn.
+MIN_PRIORITY = 1e-10
 
 _PADDING_FRAME = np.zeros(FRAME_SHAPE, np.uint8)
 
@@ -126,6 +137,48 @@ def to_transition(window: Window, gamma: float, max_abs_reward: float | None) ->
     )
 
 
+def importance_weights(probability: tf.Tensor, exponent: tf.Tensor) -> tf.Tensor:
+    """The weights (N P(i))^-beta of a batch, divided by the largest (Schaul et al. 2016, 3.4).
+
+    Args:
+      probability: P(i), with which each window was drawn, float64 [B].
+      exponent: beta, a scalar.
+
+    Returns:
+      float32 [B]; 1 for the least probable. N, the size of the table, drops out.
+    """
+    ratio = tf.reduce_min(probability) / probability
+    return tf.cast(ratio, tf.float32) ** exponent
+
+
+@configurable
+@dataclasses.dataclass(frozen=True)
+class ImportanceExponent:
+    """The exponent beta of importance weights, from `initial` linearly to `final`.
+
+    The default is Dopamine's, constant. Uniform replays make no use of it.
+
+    Raises:
+      UserError: a value out of range.
+    """
+
+    initial: float = 0.5
+    final: float = 0.5
+    annealing_agent_steps: int = 0
+
+    def __post_init__(self):
+        for name in ("initial", "final"):
+            value = getattr(self, name)
+            require(f"ImportanceExponent.{name}", value, 0 <= value <= 1, "between 0 and 1")
+        steps = self.annealing_agent_steps
+        require("ImportanceExponent.annealing_agent_steps", steps, steps >= 0, "at least 0")
+
+    def __call__(self, agent_steps: int) -> float:
+        """The exponent after this many agent steps."""
+        share = min(1.0, agent_steps / max(1, self.annealing_agent_steps))
+        return self.initial + (self.final - self.initial) * share
+
+
 @configurable
 class Replay:
     """A Reverb table of n-step windows with one writer per environment."""
@@ -139,6 +192,7 @@ class Replay:
         capacity: int = 1_000_000,
         batch_size: int = 32,
         prefetch_batches: int = 4,
+        priority_exponent: float | None = None,
         port: int | None = None,
     ):
         """Starts the server, from the table saved in `scratch_dir` if there is one.
@@ -154,6 +208,7 @@ class Replay:
           capacity: transitions held; the oldest makes room for the newest.
           batch_size: transitions per batch.
           prefetch_batches: batches drawn ahead of the learner.
+          priority_exponent: alpha of the probabilities; None draws uniformly.
           port: of the Reverb server; None takes a free one.
 
         Raises:
@@ -166,27 +221,36 @@ class Replay:
             ("port", 1 if port is None else port, 2**16 - 1),
         ):
             require(f"Replay.{name}", value, 1 <= value <= high, f"between 1 and {high:,}")
+        alpha = priority_exponent
+        holds = alpha is None or alpha >= 0
+        require("Replay.priority_exponent", alpha, holds, "at least 0, or None")
         if port is not None:
             _check_port_is_free(port)
+        self.is_prioritized = alpha is not None
+        self.max_priority = 1.0  # seen so far; a checkpoint has to keep it
         self.n_step = n_step
         self.capacity = capacity
         self._batch_size = batch_size
         self._prefetch_batches = prefetch_batches
-        frame_and_outcome = (
-            tf.TensorSpec(FRAME_SHAPE, tf.uint8),
-            tf.TensorSpec((3,), tf.float32),
-        )
+        row = [tf.TensorSpec(FRAME_SHAPE, tf.uint8), tf.TensorSpec((3,), tf.float32)]
+        selector, priority = reverb.selectors.Uniform(), None
+        if alpha is not None:
+            row.append(tf.TensorSpec((), tf.float32))
+            selector = reverb.selectors.Prioritized(alpha)
+            # Of a window's one priority it is the maximum and the mean.
+            priority = reverb.structured.td_error(1.0, (None, None, None), lambda row: row[2])
         window = reverb.structured.pattern_from_transform(
-            (None, None), lambda row: (row[0][-(n_step + STACK) :], row[1][-n_step:])
+            (None,) * len(row),
+            lambda row: (row[0][-(n_step + STACK) :], row[1][-n_step:], *(p[-1:] for p in row[2:])),
         )
-        config = reverb.structured.create_config(window, TABLE)
+        config = reverb.structured.create_config(window, TABLE, priority=priority)
         table = reverb.Table(
             name=TABLE,
-            sampler=reverb.selectors.Uniform(),
+            sampler=selector,
             remover=reverb.selectors.Fifo(),
             max_size=capacity,
             rate_limiter=reverb.rate_limiters.MinSize(1),
-            signature=reverb.structured.infer_signature([config], frame_and_outcome),
+            signature=reverb.structured.infer_signature([config], tuple(row)),
         )
         self._server = reverb.Server(
             [table],
@@ -195,6 +259,8 @@ class Replay:
         )
         self._client = reverb.Client(f"localhost:{self.port}")
         self._writers = [self._client.structured_writer([config]) for _ in range(num_envs)]
+        self._sender = concurrent.futures.ThreadPoolExecutor(1, "priorities")
+        self._sent = collections.deque[concurrent.futures.Future]()
 
     @property
     def port(self) -> int:
@@ -220,25 +286,48 @@ class Replay:
             Ending.GOES_ON,
         )
         outcomes = np.stack([actions, time_step.reward, endings], axis=1).astype(np.float32)
+        priority = (np.float32(self.max_priority),) if self.is_prioritized else ()
         for i, writer in enumerate(self._writers):
             if step_types[i] == StepType.FIRST:
                 writer.end_episode(timeout_ms=FLUSH_TIMEOUT_MS)
                 for age in range(STACK):
-                    writer.append((observations[i, :, :, age], _PADDING_OUTCOME))
+                    writer.append((observations[i, :, :, age], _PADDING_OUTCOME, *priority))
             else:
-                writer.append((observations[i, :, :, -1], outcomes[i]))
+                writer.append((observations[i, :, :, -1], outcomes[i], *priority))
             if step_types[i] == StepType.LAST:
                 for _ in range(self.n_step - 1):
-                    writer.append((_PADDING_FRAME, _PADDING_OUTCOME))
+                    writer.append((_PADDING_FRAME, _PADDING_OUTCOME, *priority))
             writer.flush(MAX_PENDING_ITEMS, timeout_ms=FLUSH_TIMEOUT_MS)
 
+    def update_priorities(self, keys: np.ndarray, priorities: np.ndarray) -> None:
+        """Sends priorities to the table, beside whatever else is done; see `flush`.
+
+        Args:
+          keys: of windows, uint64 [M]; of a key that comes twice the later priority counts, and
+            those of windows that have made room for newer ones count no more.
+          priorities: p_i, at least 0, float32 [M].
+        """
+        priorities = np.maximum(priorities, MIN_PRIORITY)
+        self.max_priority = max(self.max_priority, float(priorities.max()))
+        if len(self._sent) == MAX_PENDING_PRIORITIES:
+            self._sent.popleft().result()
+        updates = dict(zip(keys.tolist(), priorities.tolist(), strict=True))
+        self._sent.append(
+            self._sender.submit(self._client.mutate_priorities, TABLE, updates=updates)
+        )
+
     def flush(self) -> None:
-        """Waits until every complete window is in the table."""
+        """Waits until every complete window and every priority is in the table."""
         for writer in self._writers:
             writer.flush(timeout_ms=FLUSH_TIMEOUT_MS)
+        while self._sent:
+            self._sent.popleft().result()
 
     def dataset(self) -> tf.data.Dataset:
-        """Endless batches of uniformly drawn `Window`s; waits while the table is empty.
+        """Endless batches of drawn `Window`s; waits while the table is empty.
+
+        Prioritized windows are drawn by the priorities of that moment: those of the batches that
+        are drawn ahead do not know the latest updates.
 
         An iterator draws its first sample when it is asked for its first batch.
         """
@@ -249,7 +338,7 @@ class Replay:
             num_workers_per_iterator=2,  # unpack samples; more only take cores from the learner
         )
         windows = samples.batch(self._batch_size, drop_remainder=True).map(
-            lambda batch: Window(*batch.data, batch.info.key, batch.info.probability)
+            lambda batch: Window(*batch.data[:2], batch.info.key, batch.info.probability)
         )
         # Reverb draws as soon as its own dataset has an iterator: the first batches would all be
         # of the first few transitions ever written. The outer dataset puts that iterator off.
@@ -262,6 +351,7 @@ class Replay:
 
     def close(self) -> None:
         """Stops the server. From then on no dataset has a further batch: asking for one hangs."""
+        self._sender.shutdown(cancel_futures=True)
         self._writers.clear()
         self._server.stop()
 

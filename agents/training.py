@@ -6,10 +6,12 @@ due, and at set numbers of agent steps the run is logged, evaluated and saved.
 
 import ast
 import collections
+import contextlib
 import fractions
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import gin
@@ -25,7 +27,8 @@ from agents.environments import AtariEnvironment, rom_name
 from agents.errors import UserError, require
 from agents.evaluation import Evaluator
 from agents.learner import Learner, NonFiniteLossError
-from agents.replay import Replay
+from agents.profiling import Profiler
+from agents.replay import ImportanceExponent, Replay
 from agents.run_directory import RunDirectory
 from agents.stop_signal import StopSignal
 from agents.summaries import RunLog
@@ -118,16 +121,18 @@ class Training:
         self._env = AtariEnvironment(seed=int(games[0]) % 2**30)
         self.agent = agent(self._env.num_actions)
         # From then on there is a transition to learn from.
-        fewest = self._env.batch_size * self.agent.n_step
+        fewest = self._env.batch_size * (self.agent.n_step + 1)
         require(
             "Training.learning_starts_agent_steps",
             learning_starts_agent_steps,
             learning_starts_agent_steps >= fewest,
-            f"at least {fewest} (environments times n-step)",
+            f"at least {fewest} (environments times n-step plus one)",
         )
         self._epsilon = LinearEpsilon()
+        self._importance_exponent = ImportanceExponent()
         self._evaluator = Evaluator(self.agent)
         self.seconds = StageSeconds()  # spent since the last log
+        self._thread = ThreadPoolExecutor(1, "learner")
         self._learned = collections.Counter[str]()  # sums over the updates since the last log
         scratch_dir = self._run_dir / "checkpoints" / ".reverb"
         checkpoints.lay_replay(checkpoint, scratch_dir)
@@ -135,18 +140,27 @@ class Training:
         self._transitions = min(self._replay.capacity, agent_steps)
         memory.check_memory(self._transitions - len(self._replay), self._env.game)
         memory.check_disk(self._transitions, self._env.game, self._run_dir.path)
-        self._learner = Learner(self.agent, self._replay.dataset())
+        self._learner = Learner(
+            self.agent,
+            self._replay.dataset(),
+            self._replay.update_priorities if self._replay.is_prioritized else None,
+        )
         if checkpoint and state:
             checkpoints.load_agent(checkpoint, self.agent)
             self._rng.bit_generator.state = state["rng"]
+            # Checkpoints from before there were priorities have none.
+            self._replay.max_priority = state.get("max_priority", self._replay.max_priority)
             reporter.message(f"resumed at {self.agent_steps:,} agent steps from {checkpoint}")
         configuration.check_used()
         self._run_dir.write_configuration(self.agent_steps)
         self._log = RunLog(self._run_dir.path, self._env.frameskip, state["log"] if state else None)
         self._log.configuration(self.agent_steps, gin.markdown(gin.operative_config_str()))
 
-    def run(self) -> bool:
+    def run(self, profile: bool = False) -> bool:
         """Trains until the last agent step or the first SIGINT or SIGTERM, and saves.
+
+        Args:
+          profile: traces a stretch of the run, see `agents.profiling`.
 
         Returns:
           Whether the run is complete.
@@ -157,31 +171,33 @@ class Training:
         self._reporter.start(self._summary(), self.agent_steps, self._total_agent_steps)
         try:
             with StopSignal(lambda: self._reporter.message("stopping: saving")) as stop:
-                self._loop(stop)
+                self._loop(stop, Profiler(self._run_dir / "profile") if profile else None)
         except NonFiniteLossError as e:
             raise UserError(
                 f"{e}: start a new run with a lower learning rate or a clipped gradient; "
                 f"{self._kept()}"
             ) from e
         finally:
+            self._thread.shutdown()
             self._replay.close()
             self._log.close()
         return self.agent_steps >= self._total_agent_steps
 
-    def _loop(self, stop: StopSignal) -> None:
-        policy = EpsilonGreedy(self.agent)
+    def _loop(self, stop: StopSignal, profiler: Profiler | None) -> None:
+        policy = EpsilonGreedy(self.agent, training=True)
         driver = VectorDriver(self._env, policy, self._replay, self._rng, self.seconds)
         if self.agent_steps == 0:
             self._evaluate()
         saved_agent_steps = self.agent_steps
         while self.agent_steps < self._total_agent_steps and not stop.is_requested:
             before = self.agent_steps
-            new_agent_steps, episodes = driver.run(self._epsilon(before))
-            self.agent_steps += new_agent_steps
+            self.agent_steps += driver.act(self._epsilon(before))
+            with self._learning(self._updates_due() - self._learner.updates):
+                episodes = driver.observe()
             for episode in episodes:
                 self._log.episode(self.agent_steps, episode)
-            if updates := self._updates_due() - self._learner.updates:
-                self._learn(updates)
+            if profiler and (report := profiler.update(self._learner.updates)):
+                self._reporter.message(report)
             if _crosses(before, self.agent_steps, self._log_period):
                 self._log_interval()
             is_last = self.agent_steps >= self._total_agent_steps
@@ -204,14 +220,22 @@ class Training:
         learning_steps = max(0, self.agent_steps - self._learning_starts_agent_steps)
         return int(learning_steps * self._updates_per_agent_step)
 
-    def _learn(self, updates: int) -> None:
-        start = time.perf_counter()
-        if self._learner.updates == 0:
+    @contextlib.contextmanager
+    def _learning(self, updates: int) -> Iterator[None]:
+        """Does so many updates beside what is done within: neither keeps Python for long."""
+        if updates and self._learner.updates == 0:
             self._replay.flush()
-        means = self._learner.run(updates)
-        sampling = means.pop("sampling_seconds") * updates
-        self.seconds.add("learning", start + sampling)
-        self.seconds.add("sampling", time.perf_counter() - sampling)
+        learning = self._thread.submit(self._learn, updates) if updates else None
+        yield
+        if learning:
+            learning.result()
+
+    def _learn(self, updates: int) -> None:
+        with self.seconds.stage("learning"):
+            means = self._learner.run(updates, self._importance_exponent(self.agent_steps))
+        waited = means.pop("sampling_seconds") * updates
+        self.seconds["learning"] -= waited
+        self.seconds["sampling"] += waited
         self._learned.update({name: mean * updates for name, mean in means.items()})
         self._learned["updates"] += updates
 
@@ -225,9 +249,9 @@ class Training:
         self._log.interval(self.agent_steps, self._learner.updates, learning, seconds)
 
     def _evaluate(self) -> None:
-        start = time.perf_counter()
         self._reporter.message(f"evaluating at {self.agent_steps:,} agent steps")
-        evaluation = self._evaluator.run()
+        with self.seconds.stage("evaluation"):
+            evaluation = self._evaluator.run()
         self._log.evaluation(self.agent_steps, evaluation)
         statistics = evaluation.statistics()
         self._reporter.message(
@@ -235,23 +259,24 @@ class Training:
             f"median {statistics['median']:.1f}, sd {statistics['sd']:.1f} "
             f"over {len(evaluation.scores)} games"
         )
-        self.seconds.add("evaluation", start)
 
     def _save(self) -> None:
         start = time.perf_counter()
         state = {
             "log": self._log.state(self.agent_steps, self._learner.updates),
             "rng": self._rng.bit_generator.state,
+            "max_priority": self._replay.max_priority,
         }
         try:
-            self._log.flush()
-            path = self._checkpoints.save(self.agent_steps, self.agent, self._replay.save, state)
+            with self.seconds.stage("saving"):
+                self._log.flush()
+                save = self._replay.save
+                path = self._checkpoints.save(self.agent_steps, self.agent, save, state)
         except (OSError, RuntimeError, tf.errors.OpError) as e:
             raise UserError(
                 f"the checkpoint at {self.agent_steps:,} agent steps could not be written ({e}): "
                 f"look at the disk of {self._run_dir.path}; {self._kept()}"
             ) from e
-        self.seconds.add("saving", start)
         self._reporter.message(f"saved {path} in {time.perf_counter() - start:.1f} s")
 
     def _kept(self) -> str:
@@ -267,7 +292,7 @@ class Training:
         return {
             "game": f"{self._env.game}, {self._env.batch_size} environments",
             "protocol": self._env.protocol,
-            "algorithm": type(self.agent).__name__,
+            "algorithm": self.agent.name,
             "agent steps": f"{self._total_agent_steps:,}",
             "frames": f"{self._total_agent_steps * self._env.frameskip:,}",
             "updates per agent step": str(self._updates_per_agent_step),
@@ -284,10 +309,11 @@ def _crosses(before: int, after: int, period: int) -> bool:
 
 
 def run_name() -> str:
-    """The name of a run of the present configuration, such as "space_invaders_DQN"."""
+    """The name of a run of the present configuration, such as "space_invaders_rainbow"."""
     bindings = configuration.bindings()
     for name in ("AtariEnvironment.game", "Training.agent"):
         if name not in bindings:
             raise UserError(f"nothing binds {name}: name a game, as in --gin_file=pong.gin")
     game = rom_name(ast.literal_eval(bindings["AtariEnvironment.game"]))
-    return f"{game}_{bindings['Training.agent'].rpartition('/')[2].lstrip('@')}"
+    agent = bindings["Training.agent"].rpartition("/")[2].lstrip("@")
+    return f"{game}_{ast.literal_eval(bindings.get('DQN.name', 'None')) or agent}"

@@ -1,9 +1,9 @@
 """Times the whole training loop, and each of its stages alone, on this machine.
 
-    python launch/benchmark.py
-    python launch/benchmark.py --num_envs=8 --num_envs=64 --precision=float32 --json=speed.json
-    python launch/benchmark.py --what=loop --replay_transitions=1_000_000
-    python launch/benchmark.py --gin_file=space_invaders.gin --gin_file=rainbow.gin --what=loop
+    python launch/speed.py
+    python launch/speed.py --num_envs=8 --num_envs=64 --precision=float32 --json=speed.json
+    python launch/speed.py --what=loop --replay_transitions=1_000_000
+    python launch/speed.py --gin_file=space_invaders.gin --gin_file=rainbow.gin --what=loop
 
 The loop learns from a replay that is filled first, so a large one takes its time.
 """
@@ -29,26 +29,26 @@ flags.DEFINE_string("json", None, "A file for the figures and the machine.")
 
 def main(argv: list[str]) -> None:
     del argv
-    from agents import benchmark, configuration
+    from agents import configuration, speed
     from agents.reporting.console import native_stderr_to
     from agents.run_directory import environment_facts
 
     loops, stages = [], []
     for num_envs in FLAGS.num_envs:
         bindings = [
-            *benchmark.loop_bindings(FLAGS.replay_transitions, FLAGS.agent_steps),
+            *speed.loop_bindings(FLAGS.replay_transitions, FLAGS.agent_steps),
             f"AtariEnvironment.num_envs = {num_envs}",
             f"Replay.batch_size = {FLAGS.batch_size}",
-            f"nature_network.precision = {FLAGS.precision!r}",
+            f"q_network.precision = {FLAGS.precision!r}",
             *FLAGS.gin_bindings,
         ]
         configuration.load(FLAGS.gin_file or ["space_invaders.gin"], bindings)
         with native_stderr_to(Path(os.devnull)):
             if FLAGS.what != "stages":
-                loop = benchmark.time_loop(FLAGS.replay_transitions, FLAGS.agent_steps)
+                loop = speed.time_loop(FLAGS.replay_transitions, FLAGS.agent_steps)
                 loops.append({"environments": num_envs} | loop)
             if FLAGS.what != "loop":
-                stages.append({"environments": num_envs} | benchmark.time_stages(FLAGS.precision))
+                stages.append({"environments": num_envs} | speed.time_stages(FLAGS.precision))
     show("The whole loop; its stages in milliseconds per update", loops)
     show("Each stage alone", stages)
     if FLAGS.json:

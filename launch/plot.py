@@ -1,6 +1,7 @@
-"""Draws learning curves of runs over Dopamine's published one.
+"""Draws learning curves of runs over a published one of Dopamine's.
 
     python launch/plot.py --run_dir=runs/space_invaders_DQN_1 --out=curve.png
+    python launch/plot.py --run_dir=runs/breakout_qr_dqn_1 --published=QR-DQN
     python launch/plot.py --run_dir=runs/pong_DQN_1 --run_dir=runs/pong_DQN_2 --out=pong.svg
 
 Prints the mean training score of each window of 250,000 agent steps beside the published seeds'
@@ -15,6 +16,7 @@ from launch import command
 
 FLAGS = flags.FLAGS
 flags.DEFINE_multi_string("run_dir", [], "A run directory; runs of one game share a plot.")
+flags.DEFINE_string("published", "DQN", "The agent of Dopamine's to compare with.")
 flags.DEFINE_string("out", "curve.png", "The plot: a .png, .svg or .pdf file.")
 
 
@@ -31,8 +33,13 @@ def main(argv: list[str]) -> None:
     if len(games) != 1:
         raise UserError(f"give runs of one game with --run_dir, got {sorted(games) or 'none'}")
     (game,) = games
-    published = {window.agent_steps: window for window in curves.dopamine(game)}
-    curves.plot({str(d): d for d in run_dirs}, list(published.values()), game, Path(FLAGS.out))
+    agent = FLAGS.published
+    if agent not in curves.DOPAMINE_AGENTS:
+        known = ", ".join(curves.DOPAMINE_AGENTS)
+        raise UserError(f"no curves of {agent!r} were published: --published is one of {known}")
+    published = {window.agent_steps: window for window in curves.dopamine(game, agent)}
+    runs = {str(run_dir): run_dir for run_dir in run_dirs}
+    curves.plot(runs, list(published.values()), game, Path(FLAGS.out), agent)
 
     table = Table("run", "agent steps", "games", "mean score", "published min", "mean", "max")
     for run_dir in run_dirs:

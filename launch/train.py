@@ -24,6 +24,9 @@ flags.DEFINE_string(
 flags.DEFINE_bool(
     "resume", None, "--resume: fail unless there is a run to go on with; --noresume: if there is."
 )
+flags.DEFINE_bool(
+    "profile", False, "Trace a stretch of the run, for Perfetto and TensorBoard's profiler."
+)
 
 
 def main(argv: list[str]) -> None:
@@ -51,7 +54,7 @@ def main(argv: list[str]) -> None:
         console = stack.enter_context(Console())
         owned = stack.enter_context(run_directory.RunDirectory(run_dir))
         stack.enter_context(native_stderr_to(owned.native_log))
-        is_complete = training.Training(owned, console).run()
+        is_complete = training.Training(owned, console).run(FLAGS.profile)
     if is_complete:
         export = shlex.join(["python", "launch/export.py", f"--run_dir={run_dir}"])
         print(f"done; to export: {export}")

@@ -38,6 +38,15 @@ class RacingEngine(Engine):
 
 
 @configuration.configurable
+class ElectricEngine(Engine):
+    """Has an argument of its own, and passes on all others."""
+
+    def __init__(self, cylinders: int = 0, *, volts: int = 400, **kwargs):
+        super().__init__(cylinders, **kwargs)
+        self.volts = volts
+
+
+@configuration.configurable
 def drive(engine: Any, kilometres: int = 1) -> tuple:
     return engine, kilometres
 
@@ -95,6 +104,15 @@ def test_a_subclass_takes_bindings_of_its_own_and_of_its_base():
     assert Engine().arguments[:2] == (4, 2.0)
 
 
+def test_a_subclass_passes_on_what_it_does_not_know():
+    configuration.load(
+        [], ["ElectricEngine.volts = 800", "ElectricEngine.litres = 0.0", "Engine.turbo = True"]
+    )
+    engine = ElectricEngine()
+    assert engine.volts == 800
+    assert engine.arguments == (0, 0.0, "petrol", None, True, ())
+
+
 def test_each_load_starts_afresh():
     configuration.load([], ["Engine.cylinders = 4", "Engine.litres = 3.0"])
     configuration.load([], ["Engine.cylinders = 5"])
@@ -133,6 +151,10 @@ def test_every_shipped_file_loads_by_name_from_anywhere(name, tmp_path, monkeypa
 @pytest.mark.parametrize(
     ("binding", "message"),
     [
+        (
+            "ElectricEngine.litre = 0.0",
+            "unknown parameter 'litre' of ElectricEngine: did you mean 'litres'?",
+        ),
         (
             "Engine.cylinder = 4",
             "unknown parameter 'cylinder' of Engine: did you mean 'cylinders'?",

@@ -39,6 +39,8 @@ def test_the_published_curve_is_dopamines():
     assert first == (250_000, 1.81, 1.64, 1.92)
     assert second == (500_000, 7.11, 5.56, 8.08)
     assert curves.dopamine("no_such_game") == []
+    assert {len(curves.dopamine("space_invaders", a)) for a in curves.DOPAMINE_AGENTS} == {50}
+    assert curves.dopamine("space_invaders", "QR-DQN") != curves.dopamine("space_invaders")
 
 
 def test_the_plot_shows_run_and_published_curve(run_dir, tmp_path):

@@ -5,78 +5,48 @@ import pytest
 import tensorflow as tf
 
 from agents import checkpoints
-from agents.algorithms.dqn import DQN, DoubleDQN
+from agents.algorithms.dqn import DQN
 from agents.algorithms.optimizers import adam, rmsprop
 from agents.errors import UserError
-from agents.replay import Ending, to_transition
-from tests.tiny_dqn import NUM_ACTIONS, random_window, stacks, tiny_network, tiny_q_values
-
-ON, TERMINATED, TRUNCATED, PADDING = Ending
-# Terminations and truncations at every place of a window, as the replay stores them.
-ENDINGS = {
-    1: [[ON], [TERMINATED], [TRUNCATED], [ON], [TERMINATED], [ON]],
-    3: [
-        [ON, ON, ON],
-        [ON, ON, TERMINATED],
-        [ON, TERMINATED, PADDING],
-        [TERMINATED, PADDING, PADDING],
-        [ON, ON, TRUNCATED],
-        [ON, TRUNCATED, PADDING],
-        [TRUNCATED, PADDING, PADDING],
-    ],
-}
-
-
-def sgd():
-    """The gradient itself is what the weights change by."""
-    return tf.keras.optimizers.legacy.SGD(1.0)
+from agents.replay import to_transition
+from tests import tiny_dqn
+from tests.tiny_dqn import (
+    ENDINGS,
+    NUM_ACTIONS,
+    actions,
+    assert_loss,
+    assert_update,
+    central_differences,
+    online_variables,
+    random_window,
+    returns_and_factors,
+    sgd,
+    stacks,
+    target_variables,
+    tiny_network,
+    tiny_q_values,
+    values,
+)
 
 
-def make_agent(algorithm=DQN, seed=0, optimizer=sgd, **kwargs):
-    """An agent whose target network differs from its online one."""
-    tf.keras.utils.set_random_seed(seed)
-    agent = algorithm(NUM_ACTIONS, network=tiny_network, optimizer=optimizer, **kwargs)
-    for weight in target_variables(agent):
-        weight.assign_add(tf.random.normal(weight.shape, stddev=0.5))
-    return agent
+def make_agent(**kwargs):
+    return tiny_dqn.make_agent(DQN, **kwargs)
 
 
-def online_variables(agent):
-    return agent._q_network.variables
-
-
-def target_variables(agent):
-    return agent._target_q_network.variables
-
-
-def values(variables):
-    return [variable.numpy() for variable in variables]
-
-
-def numpy_targets(agent, window, gamma, max_abs_reward):
-    """r_1 + gamma r_2 + ... + gamma^m Q(s', a') from the definitions, one transition at a time."""
-    _, last, num_real = stacks(window)
-    q_online = tiny_q_values(values(online_variables(agent)), last)
+def numpy_targets(agent, window, gamma, max_abs_reward, double):
+    """The return and what the best next action is worth, one transition at a time."""
+    last = stacks(window)[1]
     q_target = tiny_q_values(values(target_variables(agent)), last)
-    targets = []
-    for i, outcome in enumerate(window.outcomes.astype(np.float64)):
-        target = 0.0
-        for k in range(num_real[i]):
-            reward = outcome[k, 1]
-            if max_abs_reward is not None:
-                reward = min(max(reward, -max_abs_reward), max_abs_reward)
-            target += gamma**k * reward
-        if not np.any(outcome[:, 2] == TERMINATED):
-            chooser = q_online if isinstance(agent, DoubleDQN) else q_target
-            target += gamma ** num_real[i] * q_target[i, np.argmax(chooser[i])]
-        targets.append(target)
-    return np.array(targets)
+    chooser = tiny_q_values(values(online_variables(agent)), last) if double else q_target
+    next_values = [q[np.argmax(c)] for q, c in zip(q_target, chooser, strict=True)]
+    returns, factors = returns_and_factors(window, gamma, max_abs_reward)
+    return returns + factors * next_values
 
 
 def numpy_q_value(online_weights, window):
     """Q(s, a) of the actions taken."""
     q_values = tiny_q_values(online_weights, stacks(window)[0])
-    return np.array([q[int(a)] for q, a in zip(q_values, window.outcomes[:, 0, 0], strict=True)])
+    return q_values[np.arange(len(q_values)), actions(window)]
 
 
 def numpy_td_loss(td_error, loss):
@@ -85,43 +55,40 @@ def numpy_td_loss(td_error, loss):
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "loss", "n_step", "gamma", "max_abs_reward"),
+    ("double", "loss", "n_step", "gamma", "max_abs_reward"),
     [
-        (DQN, "mse", 1, 0.99, 1.0),
-        (DQN, "huber", 3, 0.9, None),
-        (DQN, "mse", 3, 0.9, 0.25),
-        (DoubleDQN, "huber", 1, 0.99, 1.0),
-        (DoubleDQN, "mse", 3, 0.9, None),
-        (DoubleDQN, "huber", 3, 0.9, 0.25),
+        (False, "mse", 1, 0.99, 1.0),
+        (False, "huber", 3, 0.9, None),
+        (False, "mse", 3, 0.9, 0.25),
+        (True, "huber", 1, 0.99, 1.0),
+        (True, "mse", 3, 0.9, None),
+        (True, "huber", 3, 0.9, 0.25),
     ],
 )
-def test_loss_target_and_td_error_are_the_papers(algorithm, loss, n_step, gamma, max_abs_reward):
+def test_loss_target_and_priority_are_the_papers(double, loss, n_step, gamma, max_abs_reward):
     agent = make_agent(
-        algorithm, n_step=n_step, gamma=gamma, max_abs_reward=max_abs_reward, loss=loss
+        double=double, n_step=n_step, gamma=gamma, max_abs_reward=max_abs_reward, loss=loss
     )
     rng = np.random.default_rng(1)
     window = random_window(rng, ENDINGS[n_step], max_reward=3)
     weights = rng.uniform(0, 2, len(window.frames)).astype(np.float32)
 
-    target = numpy_targets(agent, window, gamma, max_abs_reward)
+    target = numpy_targets(agent, window, gamma, max_abs_reward, double)
     q_value = numpy_q_value(values(online_variables(agent)), window)
-    td_loss = numpy_td_loss(target - q_value, loss)
-    transition = to_transition(window, gamma, max_abs_reward)
-    info = agent.loss(transition, weights)
-    close = {"rtol": 1e-5, "atol": 1e-5}
-    np.testing.assert_allclose(info.extra.q_value, q_value, **close)
-    np.testing.assert_allclose(info.extra.target, target, **close)
-    np.testing.assert_allclose(info.extra.td_error, target - q_value, **close)
-    np.testing.assert_allclose(info.extra.td_loss, td_loss, **close)  # without the weights
-    np.testing.assert_allclose(info.loss, np.mean(weights * td_loss), **close)
-    np.testing.assert_allclose(agent.loss(transition).loss, np.mean(td_loss), **close)
+    expected = {
+        "td_loss": numpy_td_loss(target - q_value, loss),  # without the weights
+        "priority": np.abs(target - q_value),  # Schaul et al. 2016, 3.3
+        "q_value": q_value,
+        "target": target,
+    }
+    assert_loss(agent, window, gamma, max_abs_reward, expected, weights)
 
 
 def test_the_cases_above_cover_both_sides_of_the_bend_and_a_disagreement():
-    agent = make_agent(DoubleDQN, n_step=3)
+    agent = make_agent(double=True, n_step=3)
     window = random_window(np.random.default_rng(1), ENDINGS[3], max_reward=3)
     q_value = numpy_q_value(values(online_variables(agent)), window)
-    delta = np.abs(numpy_targets(agent, window, 0.9, None) - q_value)
+    delta = np.abs(numpy_targets(agent, window, 0.9, None, True) - q_value)
     assert delta.min() < 1 < delta.max()
     best_online, best_target = (
         tiny_q_values(values(variables), stacks(window)[1]).argmax(axis=1)
@@ -130,45 +97,26 @@ def test_the_cases_above_cover_both_sides_of_the_bend_and_a_disagreement():
     assert not np.array_equal(best_online, best_target)
 
 
-def numpy_gradient(agent, window, gamma, loss, weights):
-    """Central differences of the loss, for every single weight; the targets are constants."""
-    targets = numpy_targets(agent, window, gamma, 1.0)
-    online = [v.astype(np.float64) for v in values(online_variables(agent))]
-
-    def loss_at(variable, index, step):
-        moved = [w.copy() for w in online]
-        moved[variable][index] += step
-        return np.mean(weights * numpy_td_loss(targets - numpy_q_value(moved, window), loss))
-
-    gradient = [np.zeros_like(w) for w in online]
-    for variable, g in enumerate(gradient):
-        for index in np.ndindex(g.shape):
-            g[index] = (loss_at(variable, index, 1e-5) - loss_at(variable, index, -1e-5)) / 2e-5
-    return gradient
-
-
 @pytest.mark.parametrize(
-    ("algorithm", "loss", "share_left"),
-    [(DQN, "mse", None), (DQN, "huber", 0.3), (DoubleDQN, "mse", 0.01), (DoubleDQN, "huber", 5)],
+    ("double", "loss", "share_left"),
+    [(False, "mse", None), (False, "huber", 0.3), (True, "mse", 0.01), (True, "huber", 5)],
 )
-def test_an_update_subtracts_the_clipped_gradient(algorithm, loss, share_left):
+def test_an_update_subtracts_the_clipped_gradient(double, loss, share_left):
     """Clipping leaves this share of the gradient's norm; all of it from 1 on."""
     rng = np.random.default_rng(3)
     window = random_window(rng, ENDINGS[3])
     weights = rng.uniform(0, 2, len(window.frames)).astype(np.float32)
-    gradient = numpy_gradient(make_agent(algorithm), window, 0.9, loss, weights)
+    agent = make_agent(n_step=3)
+    targets = numpy_targets(agent, window, 0.9, 1.0, double)  # constants
+
+    def numpy_loss(online):
+        return np.mean(weights * numpy_td_loss(targets - numpy_q_value(online, window), loss))
+
+    gradient = central_differences(numpy_loss, values(online_variables(agent)))
     norm = np.sqrt(sum(np.sum(g**2) for g in gradient))
     max_norm = None if share_left is None else float(share_left * norm)
-
-    agent = make_agent(algorithm, n_step=3, gamma=0.9, loss=loss, max_gradient_norm=max_norm)
-    before = values(online_variables(agent))
-    info = tf.function(agent.train)(to_transition(window, 0.9, 1.0), weights)
-    after = values(online_variables(agent))
-
-    scale = 1 if max_norm is None else min(1, max_norm / norm)
-    for old, new, g in zip(before, after, gradient, strict=True):
-        np.testing.assert_allclose(old - new, scale * g, rtol=1e-4, atol=1e-4 * scale * norm)
-    np.testing.assert_allclose(info.extra.gradient_norm, norm, rtol=1e-4)  # before clipping
+    agent = make_agent(double=double, n_step=3, gamma=0.9, loss=loss, max_gradient_norm=max_norm)
+    assert_update(agent, window, 0.9, weights, gradient, max_norm)
 
 
 @pytest.mark.parametrize(("period", "tau"), [(3, 1.0), (1, 1.0), (1, 0.25), (2, 0.1)])

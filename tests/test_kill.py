@@ -94,7 +94,9 @@ def test_twenty_kills(tmp_path):
     assert episodes == sorted(episodes)
     lines = (run_dir / "evaluations.jsonl").read_text().splitlines()
     evaluations = [json.loads(line)["agent_steps"] for line in lines]
-    assert periods(evaluations, 400) == list(range(state["agent_steps"] // 400 + 1))
+    assert evaluations.pop() == state["agent_steps"]
+    expected = list(range(state["agent_steps"] // 400 + 1))
+    assert periods(evaluations, 400) in (expected, expected[:-1]), "the last may begin a period"
     checkpoints.lay_replay(newest, tmp_path / "scratch")
     replay = Replay(1, 1, tmp_path / "scratch", capacity=CAPACITY, batch_size=8)
     assert len(replay) == min(CAPACITY, state["agent_steps"])

@@ -25,9 +25,9 @@ FLOORS = [
         "stop_signal",
     },
     {"algorithms", "checkpoints", "collection", "evaluation"},
-    {"learner", "memory", "reporting", "serving", "summaries"},
+    {"learner", "memory", "profiling", "reporting", "serving", "summaries"},
     {"training"},
-    {"benchmark", "doctor", "hub", "restoring", "tuning"},
+    {"doctor", "hub", "restoring", "speed", "tuning"},
 ]
 SHARED = 4
 

@@ -10,7 +10,7 @@ from agents.algorithms.dqn import DQN
 from agents.algorithms.optimizers import adam
 from agents.learner import Learner, NonFiniteLossError
 from agents.networks import nature_network
-from agents.replay import Ending, Window, to_transition
+from agents.replay import Ending, Window, importance_weights, to_transition
 from tests.tiny_dqn import NUM_ACTIONS, random_window, tiny_network
 
 ENDINGS = [[Ending.GOES_ON], [Ending.TERMINATED], [Ending.GOES_ON], [Ending.TRUNCATED]]
@@ -46,7 +46,7 @@ def dataset(windows):
     return tf.data.Dataset.from_tensor_slices(Window(*map(np.stack, columns))).repeat()
 
 
-def weights(agent):
+def weights_of(agent):
     """Everything that learns: both networks and the optimizer's means."""
     variables = [*agent._q_network.variables, *agent._target_q_network.variables]
     return [variable.numpy() for variable in [*variables, *agent._optimizer.variables()]]
@@ -62,7 +62,7 @@ def test_many_updates_in_one_call_are_as_many_single_calls():
         each.append(learner.run(1))
         assert learner.updates == update
     assert Learner(at_once, dataset(windows)).updates == int(at_once._optimizer.iterations) == 5
-    for a, b in zip(weights(at_once), weights(singly), strict=True):
+    for a, b in zip(weights_of(at_once), weights_of(singly), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
     for name in ("loss", "q_value", "target", "gradient_norm"):
         np.testing.assert_allclose(means[name], np.mean([m[name] for m in each]), rtol=1e-5)
@@ -86,6 +86,32 @@ def test_an_updates_statistics_are_those_of_its_batch_before_it(max_abs_reward):
     assert means.keys() == {*expected, "sampling_seconds"}
     for name, value in expected.items():
         np.testing.assert_allclose(means[name], value, rtol=1e-5)
+
+
+def test_prioritized_windows_are_weighted_and_their_priorities_sent_back():
+    rng = np.random.default_rng(0)
+    windows = [
+        window._replace(
+            key=rng.integers(2**63, 2**64, 4, np.uint64), probability=rng.dirichlet(np.ones(4))
+        )
+        for window in make_windows(3)
+    ]
+    learned, by_hand, sent = make_agent(), make_agent(), []
+    learner = Learner(learned, dataset(windows), lambda *batch: sent.append(batch))
+    loss = learner.run(3, importance_exponent=0.7)["loss"]
+    losses, priorities = [], []
+    for window in windows:
+        transition = to_transition(Window(*map(tf.constant, window)), GAMMA, 1.0)
+        weights = importance_weights(tf.constant(window.probability), 0.7)
+        info = by_hand.train(transition, weights)
+        losses.append(info.loss)
+        priorities.append(info.extra.loss.priority)
+    ((keys, sent_priorities),) = sent
+    np.testing.assert_array_equal(keys, np.concatenate([window.key for window in windows]))
+    np.testing.assert_allclose(sent_priorities, np.concatenate(priorities), rtol=1e-5)
+    np.testing.assert_allclose(loss, np.mean(losses), rtol=1e-5)
+    for a, b in zip(weights_of(learned), weights_of(by_hand), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
 def test_sampling_seconds_hold_the_wait_for_a_batch():
@@ -118,7 +144,7 @@ def test_a_loss_that_is_not_finite_changes_nothing(network, reward, loss):
         learner.run(5)  # three good updates come first
     assert learner.updates == int(spoilt._optimizer.iterations) == 3
     Learner(unspoilt, dataset(good)).run(3)
-    for a, b in zip(weights(spoilt), weights(unspoilt), strict=True):
+    for a, b in zip(weights_of(spoilt), weights_of(unspoilt), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 

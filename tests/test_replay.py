@@ -18,7 +18,16 @@ from tf_agents.trajectories import TimeStep
 from agents.checkpoints import lay_replay
 from agents.environments import AtariEnvironment
 from agents.errors import UserError
-from agents.replay import MAX_PENDING_ITEMS, Ending, Replay, Window, to_transition
+from agents.replay import (
+    MAX_PENDING_ITEMS,
+    MAX_PENDING_PRIORITIES,
+    Ending,
+    ImportanceExponent,
+    Replay,
+    Window,
+    importance_weights,
+    to_transition,
+)
 
 FIRST, MID, LAST = 0, 1, 2
 # Powers of one half and whole rewards: every sum is exact in float32, so bits can be compared.
@@ -197,11 +206,12 @@ def make_replay(tmp_path):
 @given(
     environments=st.lists(EPISODES, min_size=1, max_size=3),
     n=st.integers(1, 5),
+    priority_exponent=st.sampled_from([None, 0.5]),  # all priorities are still equal
     max_abs_reward=st.sampled_from([None, 1.0]),
     seed=st.integers(0, 2**32),
 )
 def test_stores_exactly_the_n_step_transitions(
-    tmp_path_factory, environments, n, max_abs_reward, seed
+    tmp_path_factory, environments, n, priority_exponent, max_abs_reward, seed
 ):
     rng = np.random.default_rng(seed)
     num_steps = max(sum(length + 1 for length, _, _ in episodes) for episodes in environments)
@@ -211,7 +221,10 @@ def test_stores_exactly_the_n_step_transitions(
         for steps in environments
         for transition in n_step_transitions(steps, n, max_abs_reward)
     ]
-    replay = Replay(len(environments), n, tmp_path_factory.mktemp("scratch"), capacity=1000)
+    scratch_dir = tmp_path_factory.mktemp("scratch")
+    replay = Replay(
+        len(environments), n, scratch_dir, capacity=1000, priority_exponent=priority_exponent
+    )
     with contextlib.closing(replay):
         write(replay, environments)
         assert_same(stored_transitions(replay, max_abs_reward), expected)
@@ -342,6 +355,114 @@ def test_an_unfinished_episode_is_saved_as_far_as_it_got(make_replay, tmp_path):
     assert_same(stored_transitions(restored), n_step_transitions(steps, 2, None))
 
 
+def drawn(replay, draws=400):
+    """How often each key was drawn, and with what probability."""
+    replay.flush()
+    counts, probabilities = collections.Counter(), {}
+    batches = iter(replay.dataset())
+    while counts.total() < draws:
+        window = next(batches)
+        counts.update(window.key.numpy().tolist())
+        probabilities |= dict(
+            zip(window.key.numpy().tolist(), window.probability.numpy(), strict=True)
+        )
+    return counts, probabilities
+
+
+def test_windows_are_drawn_by_their_priorities(make_replay):
+    replay = make_replay(n_step=2, priority_exponent=0.6)
+    write(replay, [one_environment([9, 3])])
+    keys = np.array(sorted(drawn(replay)[0]), np.uint64)
+    assert len(keys) == len(replay) == 12
+    priorities = np.random.default_rng(0).uniform(0, 3, 12).astype(np.float32)
+    replay.update_priorities(keys, priorities)
+    counts, probabilities = drawn(replay, draws=6_000)
+    p = priorities.astype(float) ** 0.6 / np.sum(priorities.astype(float) ** 0.6)
+    np.testing.assert_allclose([probabilities[key] for key in keys.tolist()], p, rtol=1e-5)
+    n = counts.total()
+    frequencies = np.array([counts[key] for key in keys.tolist()])
+    assert np.all(np.abs(frequencies - n * p) < 5 * np.sqrt(n * p * (1 - p)))
+
+
+def test_new_windows_have_the_largest_priority_seen(make_replay):
+    replay = make_replay(n_step=3, priority_exponent=1.0)
+    write(replay, [one_environment([5])])
+    old = np.array(sorted(drawn(replay)[0]), np.uint64)
+    replay.update_priorities(old, np.array([0.5, 4, 0.25, 0.125, 0.125], np.float32))
+    replay.update_priorities(old[:2], np.array([2, 2], np.float32))  # the largest is still 4
+    assert replay.max_priority == 4
+    write(replay, [one_environment([2], seed=1)])
+    probabilities = drawn(replay, draws=3_000)[1]
+    keys = [*old.tolist(), *sorted(set(probabilities) - set(old.tolist()))]
+    priorities = np.array([2, 2, 0.25, 0.125, 0.125, 4, 4])
+    expected = dict(zip(keys, priorities / priorities.sum(), strict=True))
+    assert probabilities == pytest.approx(expected)
+
+
+def test_priorities_arrive_in_their_order_and_survive_what_is_gone(make_replay):
+    replay = make_replay(priority_exponent=1.0, capacity=4)
+    write(replay, [one_environment([4])])
+    gone = np.array(sorted(drawn(replay)[0]), np.uint64)
+    write(replay, [one_environment([4], seed=1)])
+    keys = np.array(sorted(drawn(replay)[0]), np.uint64)
+    for priority in range(3 * MAX_PENDING_PRIORITIES):
+        replay.update_priorities(gone, np.full(4, 100, np.float32))
+        replay.update_priorities(keys, np.full(4, priority, np.float32))
+    twice = np.concatenate([keys, keys[:1]])
+    replay.update_priorities(twice, np.array([5, 2, 0, 2, 1], np.float32))
+    probabilities = drawn(replay)[1]
+    assert [probabilities.get(key, 0) for key in keys.tolist()] == pytest.approx([0.2, 0.4, 0, 0.4])
+
+
+def test_a_saved_replay_keeps_its_priorities(make_replay, tmp_path):
+    replay = make_replay(priority_exponent=1.0)
+    write(replay, [one_environment([4])])
+    keys = np.array(sorted(drawn(replay)[0]), np.uint64)
+    replay.update_priorities(keys, np.array([1, 2, 3, 4], np.float32))
+    replay.save(tmp_path / "replay")  # waits for the priorities
+    replay.close()
+    lay_replay(tmp_path, tmp_path / "restored")
+    restored = make_replay(priority_exponent=1.0, scratch_dir=tmp_path / "restored")
+    probabilities = drawn(restored)[1]
+    assert [probabilities[key] for key in keys.tolist()] == pytest.approx([0.1, 0.2, 0.3, 0.4])
+    restored.update_priorities(keys[:1], np.array([91], np.float32))
+    assert drawn(restored)[1][keys.tolist()[0]] == pytest.approx(0.91)
+
+
+def test_a_priority_that_cannot_be_sent_is_an_error(make_replay):
+    replay = make_replay(priority_exponent=1.0)
+    write(replay, [one_environment([4])])
+    keys = np.array(sorted(drawn(replay)[0]), np.uint64)
+    replay.update_priorities(keys, np.full(4, np.nan, np.float32))
+    with pytest.raises(ValueError, match=r"(?i)nan|finite|priorit"):
+        replay.flush()
+
+
+def test_importance_weights_are_the_papers():
+    """Schaul et al. 2016, 3.4: (1/N 1/P(i))^beta, normalized by the largest."""
+    probability = np.random.default_rng(0).dirichlet(np.ones(32))
+    for beta in (0.0, 0.5, 1.0):
+        weights = (1_000 * probability) ** -beta
+        actual = importance_weights(tf.constant(probability), tf.constant(beta))
+        assert actual.dtype == tf.float32
+        np.testing.assert_allclose(actual, weights / weights.max(), rtol=1e-5)
+
+
+def test_the_importance_exponent_is_annealed():
+    assert [ImportanceExponent()(n) for n in (0, 1, 10**7)] == [0.5] * 3  # Dopamine's
+    schedule = ImportanceExponent(initial=0.4, final=1.0, annealing_agent_steps=100)
+    assert [schedule(n) for n in (0, 50, 100, 1_000)] == pytest.approx([0.4, 0.7, 1.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    "argument", [{"initial": -0.1}, {"final": 1.1}, {"annealing_agent_steps": -1}]
+)
+def test_importance_exponents_out_of_range(argument):
+    ((name, value),) = argument.items()
+    with pytest.raises(UserError, match=rf"ImportanceExponent.{name} must be .*, got {value}"):
+        ImportanceExponent(**argument)
+
+
 def test_a_port_is_used_once_at_a_time_and_again_at_once(make_replay):
     port = portpicker.pick_unused_port()
     replay = make_replay(port=port)
@@ -359,6 +480,7 @@ def test_a_port_is_used_once_at_a_time_and_again_at_once(make_replay):
         {"capacity": 2**31},
         {"batch_size": 0},
         {"prefetch_batches": 0},
+        {"priority_exponent": -0.5},
         {"port": 0},
         {"port": 65_536},
     ],
@@ -368,4 +490,5 @@ def test_values_out_of_range(make_replay, argument):
     with pytest.raises(UserError) as error:
         make_replay(**argument)
     line = str(error.value).splitlines()[0]
-    assert re.fullmatch(rf"Replay\.{name} must be between 1 and [\d,]+, got {value}", line)
+    range_ = r"(between 1 and [\d,]+|at least 0, or None)"
+    assert re.fullmatch(rf"Replay\.{name} must be {range_}, got {value}", line)

@@ -63,7 +63,7 @@ def test_it_needs_neither_the_lock_nor_a_replay_server(own_run):
 
 def test_precision_is_the_runs_own_or_the_one_asked_for(own_run):
     with (own_run / "config.gin").open("a") as config:
-        config.write("nature_network.precision = 'mixed_bfloat16'\n")
+        config.write("q_network.precision = 'mixed_bfloat16'\n")
     own, bfloat16, float32 = (
         q_values(restore_agent(own_run, precision=precision).agent)
         for precision in (None, "mixed_bfloat16", "float32")
@@ -123,7 +123,7 @@ def test_a_directory_without_a_run_is_refused(own_run, name):
     ("line", "message"),
     [
         ("import os", "config.gin.* may import modules of agents only"),
-        ("nature_network.padding = 'same'", "does not fit the run's config.gin"),
+        ("nature_encoder.padding = 'same'", "does not fit the run's config.gin"),
         ("AtariEnvironment.full_action_space = True", "does not fit the run's config.gin"),
         ("AtariEnvironment.game = 'pacmen'", "unknown game 'pacmen'"),
     ],

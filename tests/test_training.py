@@ -145,6 +145,20 @@ def test_a_resumed_run_goes_on_where_it_was(tmp_path):
     assert [step // 50 for step in steps] == list(range(1, 11)), "a gap or an overlap"
 
 
+def test_priorities_are_saved_and_go_on(tmp_path):
+    prioritized = ("Replay.priority_exponent = 0.5", "ImportanceExponent.final = 1.0")
+    train(tmp_path, 300, *prioritized)
+    state = checkpoints.load_state(Checkpoints(tmp_path / "checkpoints").latest(print))
+    with prepared(tmp_path, 500, *prioritized) as run:
+        try:
+            assert run._replay.max_priority == state["max_priority"] >= 1
+            window = next(iter(run._replay.dataset()))
+            assert len(set(window.probability.numpy())) > 1, "no update has reached the table"
+        finally:
+            run._log.close()
+            run._replay.close()
+
+
 def test_a_finished_run_has_nothing_left_to_do(tmp_path):
     train(tmp_path, 200)
     before = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())

@@ -259,7 +259,7 @@ def test_the_command_trains_real_games(tmp_path):
         "Evaluator.max_frames_per_episode = 100",
         "Replay.capacity = 1000",
         "Replay.batch_size = 8",
-        "nature_network.precision = 'float32'",
+        "q_network.precision = 'float32'",
     )
     flags = ["--gin_file=pong.gin", *(f"--gin_bindings={binding}" for binding in bindings)]
     finished = command(tmp_path, *flags, "--space=my.space", "--n_trials=1", name="tune")

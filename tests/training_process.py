@@ -22,7 +22,7 @@ BINDINGS = (
     "Evaluator.max_frames_per_episode = 200",
     "Replay.capacity = 2000",
     "Replay.batch_size = 8",
-    "nature_network.precision = 'float32'",
+    "q_network.precision = 'float32'",
 )
 
 _NO_CHANGE: Mapping[str, str] = types.MappingProxyType({})
@@ -80,7 +80,7 @@ def points(run_dir: Path) -> dict[str, list[tuple[int, Any]]]:
     """{tag: [(agent_steps, value)]} of all event files, by agent steps."""
     import tensorflow as tf
 
-    found: dict[str, list[tuple[int, Any]]] = _NO_CHANGE
+    found: dict[str, list[tuple[int, Any]]] = {}
     for path in (run_dir / "events").iterdir():
         for record in tf.data.TFRecordDataset(str(path)):
             event = tf.compat.v1.Event.FromString(record.numpy())

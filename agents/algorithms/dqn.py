@@ -1,7 +1,11 @@
-"""DQN (Mnih et al. 2015) on TF-Agents' `DqnAgent`.
+"""DQN (Mnih et al. 2015) on TF-Agents' `DqnAgent`, and what all algorithms of its family share.
 
-In:  a batch of n-step `Transition`s, observations uint8 [B, 84, 84, 4].
-Out: an updated Q-network; loss, TD errors, Q-values, targets and the gradient norm per update.
+In:  a batch of n-step `Transition`s, observations uint8 [B, 84, 84, 4], and weights, if any.
+Out: an updated Q-network; loss, priorities, Q-values, targets and the gradient norm per update.
+
+An algorithm of the family is a subclass. It says what its network puts out per action
+(`_make_model`), what Q-value that means (`_expectation`), and what is learned from a transition
+(`_loss_per_transition`).
 """
 
 from collections.abc import Callable
@@ -30,9 +34,9 @@ class DqnLossInfo(NamedTuple):
     """Per transition, float32 [B]."""
 
     td_loss: tf.Tensor  # unweighted
-    td_error: tf.Tensor  # signed, target minus Q
+    priority: tf.Tensor  # in a prioritized replay, at least 0
     q_value: tf.Tensor  # of the action taken
-    target: tf.Tensor
+    target: tf.Tensor  # of that Q-value
 
 
 class UpdateInfo(NamedTuple):
@@ -49,7 +53,7 @@ def observation_spec() -> tf.TensorSpec:
 
 @configurable
 class DQN(dqn_agent.DqnAgent):
-    """TF-Agents' `DqnAgent` with global-norm clipping and one target forward an update.
+    """TF-Agents' `DqnAgent` with global-norm clipping, Double Q-learning and image augmentation.
 
     `tf.train.Checkpoint(agent=...)` holds all that an update changes: both networks, the
     optimizer, the count of updates (`train_step_counter`) and that of the target's updates.
@@ -64,33 +68,42 @@ class DQN(dqn_agent.DqnAgent):
         n_step: int = 1,
         gamma: float = 0.99,
         loss: Literal["mse", "huber"] = "mse",
+        double: bool = False,
         max_abs_reward: float | None = 1.0,
         max_gradient_norm: float | None = None,
         target_update_period_updates: int = 2000,
         target_update_tau: float = 1.0,
+        augmentation: Callable[[tf.Tensor], tf.Tensor] | None = None,
+        name: str | None = None,
     ):
         """Makes the online and the target network.
 
         Args:
           num_actions: of the game.
-          network: `network(num_actions)` makes a Keras Q-network.
+          network: `network(num_actions)` makes a Keras Q-network; distributional agents pass it
+            what `agents.networks.q_network` takes besides.
           optimizer: `optimizer()` makes a Keras optimizer.
           n_step: agent steps per return.
           gamma: discount per agent step.
           loss: of the TD error delta; "mse" is delta^2, "huber" is delta^2 / 2 up to
-            |delta| = 1 and |delta| - 1/2 beyond.
+            |delta| = 1 and |delta| - 1/2 beyond. Distributional agents have losses of their own.
+          double: the online network chooses the next action and the target network judges it
+            (van Hasselt et al. 2016); else the target network does both.
           max_abs_reward: rewards are clipped to this size for learning; None leaves them.
           max_gradient_norm: the gradient is scaled down to this global norm where it is larger;
             None leaves it.
           target_update_period_updates: updates between two updates of the target network.
           target_update_tau: share of the online network in the target network's update; 1 copies.
+          augmentation: `augmentation(images)` changes the images of an update, the observations
+            and the next ones each on their own.
+          name: of the algorithm, for run directories and exports; None is the class's.
 
         Raises:
           UserError: a value out of range.
         """
         period, tau = target_update_period_updates, target_update_tau
         norm = max_gradient_norm
-        for name, value, holds, range_ in (
+        for argument, value, holds, range_ in (
             ("n_step", n_step, n_step >= 1, "at least 1"),
             ("gamma", gamma, 0 <= gamma <= 1, "between 0 and 1"),
             (
@@ -103,18 +116,20 @@ class DQN(dqn_agent.DqnAgent):
             ("target_update_period_updates", period, period >= 1, "at least 1"),
             ("target_update_tau", tau, 0 < tau <= 1, "above 0 and at most 1"),
         ):
-            require(f"{type(self).__name__}.{name}", value, holds, range_)
+            require(f"DQN.{argument}", value, holds, range_)
         self.num_actions = num_actions
         self.n_step = n_step
         self.gamma = gamma
         self.max_abs_reward = max_abs_reward
+        self._double = double
         self._max_gradient_norm = max_gradient_norm
-        self._online, self._target = network(num_actions), network(num_actions)
+        self._augmentation = augmentation
+        self._online, self._target = (self._make_model(network) for _ in range(2))
         super().__init__(
             ts.time_step_spec(observation_spec()),
             tensor_spec.BoundedTensorSpec((), tf.int32, 0, num_actions - 1, "action"),
-            q_network=_tf_agents_network(self._online, "QNetwork"),
-            target_q_network=_tf_agents_network(self._target, "TargetQNetwork"),
+            q_network=self._policy_network(self._online, "QNetwork"),
+            target_q_network=self._policy_network(self._target, "TargetQNetwork"),
             optimizer=optimizer(),
             n_step_update=n_step,
             td_errors_loss_fn=LOSSES[loss],
@@ -122,14 +137,41 @@ class DQN(dqn_agent.DqnAgent):
             target_update_period=period,
             target_update_tau=tau,
             train_step_counter=tf.Variable(tf.zeros((), tf.int64), name="updates"),
+            name=name or type(self).__name__,
         )
         self.initialize()
         # Keras makes these at the first update, too late for a checkpoint to be checked against.
         self._optimizer._create_all_weights(self._online.trainable_weights)
 
-    def q_values(self, observation: tf.Tensor) -> tf.Tensor:
-        """The online network's Q-values, float32 [B, num_actions], of uint8 [B, 84, 84, 4]."""
-        return self._online(observation)
+    def q_values(self, observation: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """The online network's Q-values, float32 [B, num_actions], of uint8 [B, 84, 84, 4].
+
+        Args:
+          observation: batched.
+          training: acts as the algorithm does while it trains: noisy networks with their noise,
+            implicit quantiles at random fractions. Without it equal observations have equal values.
+        """
+        return self._expectation(self._outputs(self._online, observation, training))
+
+    def _make_model(self, network: Callable[..., tf.keras.Model]) -> tf.keras.Model:
+        return network(self.num_actions)
+
+    def _outputs(
+        self, model: tf.keras.Model, observation: tf.Tensor, training: bool = False
+    ) -> tf.Tensor:
+        """What a network says of all actions: [B, num_actions], or [B, num_actions, N]."""
+        return model(observation, training=training)
+
+    def _expectation(self, outputs: tf.Tensor) -> tf.Tensor:
+        """The Q-values [B, num_actions] of outputs."""
+        return outputs
+
+    def _policy_network(self, model: tf.keras.Model, name: str) -> sequential.Sequential:
+        """The model's Q-values as `DqnAgent` asks for them; they share their weights."""
+        observation = tf.keras.Input(OBSERVATION_SHAPE, dtype=tf.uint8)
+        q_values = self._expectation(self._outputs(model, observation))
+        model = tf.keras.Model(observation, q_values)
+        return sequential.Sequential([model], input_spec=observation_spec(), name=name)
 
     def _loss(
         self,
@@ -137,27 +179,38 @@ class DQN(dqn_agent.DqnAgent):
         weights: tf.Tensor | None = None,
         training: bool = False,
     ) -> tf_agent.LossInfo:
-        """Mean over the batch of weight * loss(delta) (Mnih et al. 2015, algorithm 1).
+        """Mean over the batch of weight * loss."""
+        info = self._loss_per_transition(experience, training)
+        loss = tf.reduce_mean(info.td_loss if weights is None else weights * info.td_loss)
+        return tf_agent.LossInfo(loss, info)
 
-        delta = r + gamma discount max_a' Q_target(s', a') - Q(s, a), where r is the n-step return
-        and the discount holds the other n - 1 powers of gamma, as `agents.replay.to_transition`
-        makes them.
-        """
-        time_step, action_step, next_time_step = experience
-        q_values = self._online(time_step.observation, training=training)
-        q_value = common.index_with_actions(q_values, action_step.action)
-        target = dqn_agent.compute_td_targets(
-            self._compute_next_q_values(next_time_step, action_step.info),
-            next_time_step.reward,
-            self.gamma * next_time_step.discount,
-        )
+    def _loss_per_transition(self, experience: Transition, training: bool) -> DqnLossInfo:
+        """loss(delta), delta = target - Q(s, a) (Mnih et al. 2015, algorithm 1)."""
+        time_step, action_step, _ = experience
+        outputs = self._outputs(self._online, time_step.observation, training)
+        q_value = common.index_with_actions(outputs, action_step.action)
+        target = tf.stop_gradient(self._td_target(experience, training))
         td_loss = self._td_errors_loss_fn(target, q_value)
-        loss = tf.reduce_mean(td_loss if weights is None else weights * td_loss)
-        return tf_agent.LossInfo(loss, DqnLossInfo(td_loss, target - q_value, q_value, target))
+        return DqnLossInfo(td_loss, tf.abs(target - q_value), q_value, target)
 
-    def _compute_next_q_values(self, next_time_steps: ts.TimeStep, info) -> tf.Tensor:
-        """max_a' Q_target(s', a') in one forward; TF-Agents' own runs the target network twice."""
-        return tf.reduce_max(self._target(next_time_steps.observation), axis=-1)
+    def _td_target(self, experience: Transition, training: bool) -> tf.Tensor:
+        """r + gamma discount Q_target(s', a'), [B].
+
+        r is the n-step return and the discount holds the other n - 1 powers of gamma, as
+        `agents.replay.to_transition` makes them.
+        """
+        next_time_step = experience.next_time_step
+        next_q_values = self._next_outputs(next_time_step.observation, training)
+        return next_time_step.reward + self.gamma * next_time_step.discount * next_q_values
+
+    def _next_outputs(self, next_observation: tf.Tensor, training: bool) -> tf.Tensor:
+        """The target network's outputs [B] or [B, N] for the next action a', the best one."""
+        outputs = self._outputs(self._target, next_observation, training)
+        judges = outputs
+        if self._double:
+            judges = self._outputs(self._online, next_observation, training)
+        best = tf.argmax(self._expectation(judges), axis=-1, output_type=tf.int32)
+        return common.index_with_actions(outputs, best)
 
     def _train(self, experience: Transition, weights: tf.Tensor | None) -> tf_agent.LossInfo:
         """One update.
@@ -166,6 +219,8 @@ class DQN(dqn_agent.DqnAgent):
           tf.errors.InvalidArgumentError: the loss or the gradient is not finite; nothing has
             changed.
         """
+        if self._augmentation is not None:
+            experience = self._augmented(experience)
         variables = self._online.trainable_weights
         with tf.GradientTape() as tape:
             loss_info = self._loss(experience, weights=weights, training=True)
@@ -184,18 +239,10 @@ class DQN(dqn_agent.DqnAgent):
             self._update_target()
         return tf_agent.LossInfo(loss_info.loss, UpdateInfo(loss_info.extra, norm))
 
-
-@configurable
-class DoubleDQN(DQN):
-    """Double DQN (van Hasselt et al. 2016): the online network chooses, the target one judges."""
-
-    def _compute_next_q_values(self, next_time_steps: ts.TimeStep, info) -> tf.Tensor:
-        """Q_target(s', argmax_a' Q(s', a'))."""
-        observation = next_time_steps.observation
-        best = tf.argmax(self._online(observation), axis=-1, output_type=tf.int32)
-        return common.index_with_actions(self._target(observation), best)
-
-
-def _tf_agents_network(model: tf.keras.Model, name: str) -> sequential.Sequential:
-    """The model as `DqnAgent` asks for it; both share their weights."""
-    return sequential.Sequential([model], input_spec=observation_spec(), name=name)
+    def _augmented(self, experience: Transition) -> Transition:
+        time_step, action_step, next_time_step = experience
+        return Transition(
+            time_step._replace(observation=self._augmentation(time_step.observation)),
+            action_step,
+            next_time_step._replace(observation=self._augmentation(next_time_step.observation)),
+        )

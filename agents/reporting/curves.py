@@ -1,8 +1,9 @@
 """Learning curves: the `episodes.csv` of runs go in; windows of mean scores and a plot come out.
 
 `agents/data/dopamine_curves.csv` holds Dopamine's published training returns per window of
-250,000 agent steps, five seeds a game (google/dopamine, baselines/atari/data, Apache-2.0): sticky
-actions, a lost life does not end an episode, the behaviour's own epsilon-greedy returns.
+250,000 agent steps, five seeds a game, of its JAX agents with the Nature encoder (google/dopamine,
+baselines/atari/data, Apache-2.0): sticky actions, a lost life does not end an episode, the
+behaviour's own epsilon-greedy returns.
 """
 
 import ast
@@ -19,6 +20,7 @@ from agents.errors import UserError
 
 WINDOW_AGENT_STEPS = 250_000
 _SMOOTHED_GAMES = 100
+DOPAMINE_AGENTS = ("DQN", "C51", "Rainbow", "IQN", "QR-DQN")
 _DOPAMINE = Path(__file__).parents[1] / "data" / "dopamine_curves.csv"
 
 
@@ -96,7 +98,11 @@ def dopamine(game: str, agent: str = "DQN") -> list[PublishedWindow]:
 
 
 def plot(
-    runs: Mapping[str, Path], published: Sequence[PublishedWindow], title: str, path: Path
+    runs: Mapping[str, Path],
+    published: Sequence[PublishedWindow],
+    title: str,
+    path: Path,
+    published_agent: str = "DQN",
 ) -> None:
     """Draws the runs over the published curve.
 
@@ -105,6 +111,7 @@ def plot(
       published: empty to leave it out.
       title: above the plot.
       path: of the file; its ending chooses the format.
+      published_agent: whose curve `published` is, for the legend.
 
     Raises:
       UserError: a run has no games, matplotlib is missing, or the file cannot be written.
@@ -135,7 +142,8 @@ def plot(
     shown = [w for w in published if w.agent_steps < last_agent_steps + WINDOW_AGENT_STEPS]
     if shown:
         ends = [w.agent_steps for w in shown]
-        axes.plot(ends, [w.mean for w in shown], "k--", label="Dopamine DQN, mean of 5 seeds")
+        label = f"Dopamine {published_agent}, mean of 5 seeds"
+        axes.plot(ends, [w.mean for w in shown], "k--", label=label)
         axes.fill_between(
             ends, [w.min for w in shown], [w.max for w in shown], color="k", alpha=0.15
         )

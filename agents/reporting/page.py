@@ -113,12 +113,14 @@ def _speed(scalars: Mapping[str, Sequence[tuple[int, float]]]) -> dict[str, Any]
         for name, values in groups.items()
         if name.endswith("_per_second")
     }
+    points = scalars.get("4_speed/agent_steps_per_second", [])
+    passed = zip([(0, 0.0), *points], points, strict=False)
+    total = sum((now - before) / rate for (before, _), (now, rate) in passed if rate)
     seconds = {
         name.removeprefix("5_seconds/"): sum(values)
         for name, values in groups.items()
         if name.startswith("5_seconds/")
     }
-    total = sum(seconds.values())
     return {
         "speeds": speeds,
         "hours": total / 3600,

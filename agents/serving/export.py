@@ -36,6 +36,12 @@ _OPERATIONS = frozenset(
     {
         *("Placeholder", "Const", "Identity", "NoOp", "StatefulPartitionedCall", "ReadVariableOp"),
         *("Cast", "Reshape", "AddV2", "Mul", "MatMul", "Conv2D", "BiasAdd", "Relu", "ArgMax"),
+        # IMPALA, its pooling, spectral and layer normalization
+        *("MaxPool", "Max", "Pack", "GatherV2", "Square", "Sqrt", "Rsqrt", "Maximum", "RealDiv"),
+        *("Range", "Squeeze", "Fill", "FusedBatchNormV3"),
+        # dueling heads, distributions, quantile fractions
+        *("Mean", "Sub", "Sum", "Softmax", "Cos", "Tile", "Transpose", "ExpandDims"),
+        *("Shape", "StridedSlice", "Prod", "ConcatV2"),
     }
 )
 _CHECKED_OBSERVATIONS = 32
@@ -129,7 +135,7 @@ def _description(
     return {
         "game": env.game,
         "action_meanings": env.action_meanings(),
-        "algorithm": type(agent).__name__,
+        "algorithm": agent.name,
         "agent_steps": agent_steps,
         "commit": commit,
         "observation": {

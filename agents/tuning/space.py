@@ -5,7 +5,7 @@ The file looks like gin, and like gin it holds literals that are never evaluated
     adam.learning_rate = {'low': 1e-5, 'high': 1e-3, 'log': True}
     DQN.n_step = {'low': 1, 'high': 5}                # both ends are whole numbers, so all are
     adam.epsilon = {'choices': [1e-8, 1.5e-4]}
-    Training.agent = {'choices': [@DQN, @DoubleDQN]}
+    q_network.encoder = {'choices': [@nature_encoder, @impala_encoder]}
 """
 
 from collections.abc import Mapping, Sequence

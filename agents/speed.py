@@ -1,4 +1,4 @@
-"""Benchmark: the configuration in force goes in; speeds of the loop and of its stages come out.
+"""Speed: the configuration in force goes in; speeds of the loop and of its stages come out.
 
 The loop is the real one, `agents.training.Training`, with its replay filled. A stage alone has the
 machine to itself; where the project's own code is compared with bare code that does the same, both

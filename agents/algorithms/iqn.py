@@ -1,0 +1,94 @@
+"""IQN (Dabney et al. 2018, "Implicit Quantile Networks"): any quantile of the return per action.
+
+In:  as `agents.algorithms.dqn`; the network takes observations and fractions tau [B, N], and puts
+     out quantiles [B, num_actions, N].
+Out: as there; the loss and the priority of a transition are its quantile Huber loss.
+"""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+from tf_agents.utils import common
+
+from agents.algorithms.qr_dqn import QRDQN, midpoints
+from agents.configuration import configurable
+from agents.errors import require
+
+
+@configurable
+class IQN(QRDQN):
+    """QR-DQN whose fractions are drawn anew for every update."""
+
+    def __init__(
+        self,
+        num_actions: int,
+        *,
+        num_tau: int = 64,
+        num_target_tau: int = 64,
+        num_action_tau: int = 32,
+        num_cosines: int = 64,
+        **kwargs,
+    ):
+        """Makes the networks.
+
+        Args:
+          num_actions: of the game.
+          num_tau: fractions per transition (N below the paper's eq. 3).
+          num_target_tau: those of its target (N').
+          num_action_tau: those that are averaged to choose an action (K). They are random in
+            training and the middles of equal parts otherwise.
+          num_cosines: that embed a fraction (n in eq. 4).
+          **kwargs: `kappa`, and those of `DQN`.
+
+        Raises:
+          UserError: a value out of range.
+        """
+        for argument, value in (
+            ("num_tau", num_tau),
+            ("num_target_tau", num_target_tau),
+            ("num_action_tau", num_action_tau),
+            ("num_cosines", num_cosines),
+        ):
+            require(f"IQN.{argument}", value, value >= 1, "at least 1")
+        self._num_tau = num_tau
+        self._num_target_tau = num_target_tau
+        self._num_action_tau = num_action_tau
+        self._num_cosines = num_cosines
+        super().__init__(num_actions, **kwargs)
+
+    def _make_model(self, network: Callable[..., tf.keras.Model]) -> tf.keras.Model:
+        return network(self.num_actions, cosines=self._num_cosines)
+
+    def _outputs(
+        self, model: tf.keras.Model, observation: tf.Tensor, training: bool = False
+    ) -> tf.Tensor:
+        """The quantiles [B, num_actions, num_action_tau] that choose an action."""
+        k = self._num_action_tau
+        if training:
+            tau = self._random_tau(observation, k)
+        else:
+            tau = tf.tile(midpoints(k)[None], [tf.shape(observation)[0], 1])
+        return model([observation, tau], training=training)
+
+    def _quantiles(
+        self, observation: tf.Tensor, action: tf.Tensor, training: bool
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        tau = self._random_tau(observation, self._num_tau)
+        outputs = self._online([observation, tau], training=training)
+        return common.index_with_actions(outputs, action), tau
+
+    def _next_outputs(self, next_observation: tf.Tensor, training: bool) -> tf.Tensor:
+        """As DQN's; the fractions that choose the action are not those of the target."""
+        n, k = self._num_target_tau, self._num_action_tau
+        # One pass for both: the encoder, the larger part of the work, is the same.
+        tau = self._random_tau(next_observation, n if self._double else n + k)
+        outputs = self._target([next_observation, tau], training=training)
+        judges = outputs[:, :, n:]
+        if self._double:
+            judges = self._outputs(self._online, next_observation, training=True)
+        best = tf.argmax(self._expectation(judges), axis=-1, output_type=tf.int32)
+        return common.index_with_actions(outputs[:, :, :n], best)
+
+    def _random_tau(self, observation: tf.Tensor, n: int) -> tf.Tensor:
+        """Fractions uniform in [0, 1), float32 [B, n]."""
+        return tf.random.uniform([tf.shape(observation)[0], n])

@@ -1,0 +1,123 @@
+"""The Q-network: an encoder and a head. Observations go in, values per action come out.
+
+In:  observation uint8 or float [B, 84, 84, 4], 0 to 255.
+Out: float32, also under mixed precision, [B, num_actions] values, or [B, num_actions, N] where an
+     agent asks for distributions.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import tensorflow as tf
+
+from agents.configuration import configurable
+from agents.errors import require
+from agents.networks.encoders import nature_encoder
+from agents.networks.layers import NoisyDense
+from agents.networks.precision import Precision, precision_policy
+
+OBSERVATION_SHAPE = (84, 84, 4)
+
+layers = tf.keras.layers
+
+
+@configurable
+def q_network(
+    num_actions: int,
+    *,
+    atoms: int | None = None,
+    cosines: int | None = None,
+    encoder: Callable[..., tf.Tensor] = nature_encoder,
+    hidden_units: int = 512,
+    dueling: Literal["none", "streams", "shared"] = "none",
+    noisy_sigma: float | None = None,
+    precision: Precision = "auto",
+) -> tf.keras.Model:
+    """Makes a network of an encoder, a hidden layer and a linear layer.
+
+    Args:
+      num_actions: of the game.
+      atoms: the agent's; numbers per action: outputs are [B, num_actions, atoms].
+      cosines: the agent's; makes an implicit quantile network (Dabney et al. 2018, eq. 4, with the
+        cosines 1 to n of Dopamine for 0 to n - 1), whose second input tau float32 [B, N] are
+        quantile fractions and whose outputs are the quantiles [B, num_actions, N].
+      encoder: `encoder(image, policy)`, see `agents.networks.encoders`.
+      hidden_units: of a hidden layer.
+      dueling: "streams" adds value and advantage, the advantages' mean taken off, from a hidden
+        layer each (Wang et al. 2016, eq. 9); "shared" from one hidden layer, as Dopamine's full
+        Rainbow; "none" has neither.
+      noisy_sigma: the sigma_0 of noisy dense layers (Fortunato et al. 2018) in the head; None
+        makes plain ones.
+      precision: of the arithmetic. Weights and outputs are float32 in all of them.
+
+    Returns:
+      A Keras model. Weights start Glorot-uniform (those of noisy layers as published), biases 0.
+      Noise is on where it is called with `training=True`.
+
+    Raises:
+      UserError: a value out of range.
+    """
+    require("q_network.hidden_units", hidden_units, hidden_units >= 1, "at least 1")
+    sigma = noisy_sigma
+    require("q_network.noisy_sigma", sigma, sigma is None or sigma > 0, "above 0, or None")
+    policy = precision_policy(precision)
+
+    def dense(x: tf.Tensor, units: int, activation: str | None, dtype) -> tf.Tensor:
+        if sigma is not None:
+            return NoisyDense(units, sigma, activation=activation, dtype=dtype)(x)
+        return layers.Dense(units, activation=activation, dtype=dtype)(x)
+
+    def hidden(x: tf.Tensor) -> tf.Tensor:
+        return dense(x, hidden_units, "relu", policy)
+
+    def linear(x: tf.Tensor, rows: int) -> tf.Tensor:
+        y = dense(x, rows * (atoms or 1), None, tf.float32)
+        return layers.Reshape((rows, atoms), dtype=tf.float32)(y) if atoms else y
+
+    # Of the compute dtype: Keras casts what it is given to it, and augmented images are no uint8.
+    observation = layers.Input(OBSERVATION_SHAPE, dtype=policy.compute_dtype, name="observation")
+    inputs = [observation]
+    x = encoder(layers.Rescaling(1 / 255, dtype=policy)(observation), policy)
+    x = layers.Flatten(dtype=policy)(x)
+    if cosines:
+        tau = layers.Input((None,), dtype=tf.float32, name="tau")
+        inputs.append(tau)
+        angles = math.pi * tf.range(1.0, cosines + 1) * tau[..., None]
+        embedding = layers.Dense(x.shape[-1], activation="relu", dtype=policy)(tf.cos(angles))
+        x = x[:, None] * embedding
+    y = hidden(x)
+    if dueling == "none":
+        outputs = linear(y, num_actions)
+    else:
+        value = linear(y, 1)
+        advantage = linear(y if dueling == "shared" else hidden(x), num_actions)
+        mean = tf.reduce_mean(advantage, axis=-2 if atoms else -1, keepdims=True)
+        outputs = value + advantage - mean
+    if cosines:
+        outputs = layers.Permute((2, 1), dtype=tf.float32)(outputs)
+    return tf.keras.Model(inputs if cosines else observation, outputs)
+
+
+@configurable
+def nature_network(
+    num_actions: int,
+    *,
+    padding: Literal["valid", "same"] = "valid",
+    precision: Precision = "auto",
+) -> tf.keras.Model:
+    """The network of Mnih et al. 2015: `q_network` with `nature_encoder` and nothing else.
+
+    Args:
+      num_actions: outputs.
+      padding: of the convolutions; flattened they have 3136 ("valid") or 7744 ("same") features.
+      precision: of the arithmetic.
+
+    Returns:
+      A Keras model, [B, 84, 84, 4] to float32 [B, num_actions].
+    """
+
+    def encoder(image: tf.Tensor, policy: tf.keras.mixed_precision.Policy) -> tf.Tensor:
+        return nature_encoder(image, policy, padding=padding)
+
+    return q_network(num_actions, encoder=encoder, precision=precision)
