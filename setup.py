@@ -19,10 +19,14 @@ def read(*path):
         return file.read()
 
 
-PLOT = ["matplotlib>=3.8"]
 HUB = ["huggingface_hub>=2,<3"]
-REPORT = [*PLOT, "jinja2>=3.1"]
-TUNE = [*PLOT, "optuna>=5,<6"]
+PLOT = [
+    "matplotlib>=3.8",
+    "pandas<3",  # rliable's arch fails with pandas 3
+    "rliable>=1.0.8",
+]
+REPORT = ["matplotlib>=3.8", "jinja2>=3.1"]
+TUNE = ["matplotlib>=3.8", "optuna>=5,<6"]
 VIDEO = ["imageio-ffmpeg>=0.5"]
 
 setup(
@@ -51,6 +55,7 @@ setup(
         "pillow>=10",
         "psutil>=5.9",
         "rich>=13",
+        "scipy>=1.15",
         "setuptools>=70.1,<80.9",  # TensorBoard 2.15 imports pkg_resources; 80.9 warns of that
     ],
     extras_require={
@@ -78,6 +83,9 @@ setup(
             "atari-dqn-train = launch.train:cli",
             "atari-dqn-benchmark = launch.benchmark:cli",
             "atari-dqn-plot = launch.plot:cli",
+            "atari-dqn-evaluate = launch.evaluate:cli",
+            "atari-dqn-record = launch.record:cli",
+            "atari-dqn-benchmark_table = launch.benchmark_table:cli",
             "atari-dqn-export = launch.export:cli",
             "atari-dqn-dashboard = launch.dashboard:cli",
             "atari-dqn-doctor = launch.doctor:cli",

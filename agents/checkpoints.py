@@ -8,6 +8,10 @@
 
 A checkpoint is written in `checkpoints/.partial`, and renamed when its manifest is on the disk:
 under its final name it is complete, wherever the process is killed.
+
+    best/000000400000/                 the agent that evaluated best, without what a resume needs
+        agent/ckpt.*
+        evaluation.json                its mean score
 """
 
 import hashlib
@@ -26,6 +30,7 @@ FORMAT = 1
 KEPT = 2  # checkpoints
 _PARTIAL = ".partial"
 _MANIFEST = "manifest.json"
+_EVALUATION = "evaluation.json"
 
 
 class Checkpoints:
@@ -55,7 +60,7 @@ class Checkpoints:
         Returns:
           The complete directory.
         """
-        for path in self._paths():
+        for path in numbered(self._directory):
             if int(path.name) > agent_steps:
                 shutil.rmtree(path)
         partial = self._directory / _PARTIAL
@@ -71,7 +76,7 @@ class Checkpoints:
         shutil.rmtree(final, ignore_errors=True)
         partial.rename(final)
         _sync(self._directory)
-        for old in self._paths()[:-KEPT]:
+        for old in numbered(self._directory)[:-KEPT]:
             shutil.rmtree(old)
         return final
 
@@ -84,7 +89,7 @@ class Checkpoints:
         Raises:
           UserError: there are checkpoints, and all are damaged.
         """
-        paths = self._paths()
+        paths = numbered(self._directory)
         for path in reversed(paths):
             damage = _damage(path)
             if damage is None:
@@ -97,8 +102,49 @@ class Checkpoints:
             )
         return None
 
-    def _paths(self) -> list[Path]:
-        return sorted(path for path in self._directory.glob("[0-9]*") if path.name.isdigit())
+
+class BestAgent:
+    """The agent of a run that had the best evaluation, whether or not its checkpoint is kept."""
+
+    def __init__(self, directory: Path, agent_steps: int):
+        """Forgets what a run that goes on from `agent_steps` has not reached yet.
+
+        Args:
+          directory: `best/` of the run.
+          agent_steps: of the checkpoint that the run goes on from, 0 at its start.
+        """
+        self._directory = directory
+        for path in numbered(directory):
+            if agent_steps == 0 or int(path.name) > agent_steps:
+                shutil.rmtree(path)
+
+    def offer(self, agent_steps: int, agent: tf.Module, mean: float) -> None:
+        """Keeps the agent if no kept one has a better mean.
+
+        The ones before stay until `prune`, since a killed run may go back behind this one.
+        """
+        kept = numbered(self._directory)  # each better than the one before
+        if kept and mean < json.loads((kept[-1] / _EVALUATION).read_text())["mean"]:
+            return
+        partial = self._directory / _PARTIAL
+        shutil.rmtree(partial, ignore_errors=True)
+        (partial / "agent").mkdir(parents=True)
+        tf.train.Checkpoint(agent=agent).write(str(partial / "agent" / "ckpt"))
+        _write(partial / _EVALUATION, {"mean": mean})
+        for path in (*partial.rglob("*"), partial):
+            _sync(path)
+        partial.rename(self._directory / f"{agent_steps:012d}")
+        _sync(self._directory)
+
+    def prune(self) -> None:
+        """Removes all but the best; call it when a checkpoint was saved."""
+        for path in numbered(self._directory)[:-1]:
+            shutil.rmtree(path)
+
+
+def numbered(directory: Path) -> list[Path]:
+    """The complete directories, which are named after their agent steps, in their order."""
+    return sorted(path for path in directory.glob("[0-9]*") if path.name.isdigit())
 
 
 def save_networks(directory: Path, agent_steps: int, agent: tf.Module) -> Path:
@@ -196,7 +242,7 @@ def _write(path: Path, content: dict[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     os.fsync(descriptor)
     os.close(descriptor)

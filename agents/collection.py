@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -17,7 +17,6 @@ from tf_agents.drivers import driver
 from tf_agents.trajectories import TimeStep
 from tf_agents.trajectories.time_step import StepType
 
-from agents.algorithms.dqn import DQN
 from agents.configuration import configurable
 from agents.environments import AtariEnvironment
 from agents.errors import require
@@ -49,10 +48,25 @@ class LinearEpsilon:
         return self.final + (1 - self.final) * min(1.0, max(0.0, left))
 
 
+class QFunction(Protocol):
+    """What acts: an agent, or an exported model of one."""
+
+    num_actions: int
+
+    def q_values(self, observation: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Q-values float32 [B, num_actions] of observations uint8 [B, 84, 84, 4].
+
+        Args:
+          observation: batched.
+          training: acts as the algorithm does while it trains.
+        """
+        ...
+
+
 class EpsilonGreedy:
     """Acts greedily on the agent's Q-values, or uniformly with probability epsilon."""
 
-    def __init__(self, agent: DQN, training: bool = False):
+    def __init__(self, agent: QFunction, training: bool = False):
         """Acts as the agent does in training, with a noisy network's noise, or without."""
         self._num_actions = agent.num_actions
 

@@ -6,9 +6,10 @@ grayscale, 84x84, stack of four); this file gives its calls the meaning TF-Agent
 
 import difflib
 import re
+from collections.abc import Iterable, Iterator
 
 import numpy as np
-from ale_py import roms
+from ale_py import ALEInterface, LoggerMode, roms
 from ale_py.vector_env import AtariVectorEnv
 from tf_agents.environments.py_environment import PyEnvironment
 from tf_agents.specs import BoundedArraySpec
@@ -121,22 +122,25 @@ class AtariEnvironment(PyEnvironment):
         )
         self._seed: int | None = seed
         self._terminal_on_life_loss = terminal_on_life_loss
+        self._rules = {
+            "max_num_frames_per_episode": max_frames_per_episode,
+            "repeat_action_probability": repeat_action_probability,
+            "full_action_space": full_action_space,
+            "noop_max": noop_max + 1,  # ALE draws from 0 to noop_max - 1
+            "use_fire_reset": use_fire_reset,
+            # Scores stay raw, and `terminated` stays the real game's: lives are compared here.
+            "reward_clipping": False,
+            "life_loss_info": False,
+        }
         self._ale = AtariVectorEnv(
             self.game,
             num_envs,
             num_threads=num_threads,
-            max_num_frames_per_episode=max_frames_per_episode,
-            repeat_action_probability=repeat_action_probability,
-            full_action_space=full_action_space,
             img_height=FRAME_SIZE,
             img_width=FRAME_SIZE,
             stack_num=STACK_SIZE,
             frameskip=frameskip,
-            noop_max=noop_max + 1,  # ALE draws from 0 to noop_max - 1
-            use_fire_reset=use_fire_reset,
-            # Scores stay raw, and `terminated` stays the real game's: lives are compared here.
-            reward_clipping=False,
-            life_loss_info=False,
+            **self._rules,
         )
         self._action_meanings = [action.name for action in self._ale.ale.get_action_set()]
         fire = use_fire_reset and "FIRE" in self._action_meanings
@@ -164,6 +168,46 @@ class AtariEnvironment(PyEnvironment):
         The first is `NOOP`, but for backgammon and video_checkers, which have none.
         """
         return list(self._action_meanings)
+
+    def screens(self, seed: int, actions: Iterable[int]) -> Iterator[np.ndarray]:
+        """Plays a game again and yields what its screen showed, in the game's own colours.
+
+        Args:
+            seed: with which a copy began: copy i of an environment with the seed s began with
+                s + i.
+            actions: of the copy's first game, until at most its end.
+
+        Yields:
+            uint8 [F, H, W, 3] RGB, for the game's start (one frame) and then for each action (all
+            of its emulator frames: `frameskip`, or fewer where the game ended). Screens are 160
+            wide and mostly 210 high, and there are 60 frames a second.
+        """
+        ALEInterface.setLoggerMode(LoggerMode.Error)  # instead of a banner for each one
+        cartridge = ALEInterface()
+        cartridge.loadROM(str(roms.get_rom_path(self.game)))
+        height, width = cartridge.getScreenDims()
+        screen = AtariVectorEnv(
+            self.game,
+            1,
+            num_threads=1,
+            img_height=height,
+            img_width=width,
+            grayscale=False,
+            maxpool=False,
+            stack_num=1,
+            frameskip=1,
+            **self._rules,
+        )
+        frames, _ = screen.reset(seed=seed)
+        yield frames[0]
+        for action in actions:
+            shown = []
+            for _ in range(self.frameskip):
+                frames, _, terminated, truncated, _ = screen.step(np.array([action]))
+                shown.append(frames[0, 0])
+                if terminated[0] or truncated[0]:
+                    break
+            yield np.stack(shown)
 
     def observation_spec(self) -> BoundedArraySpec:
         return self._observation_spec

@@ -24,10 +24,9 @@ import huggingface_hub
 from httpx2 import HTTPError  # the HTTP client of huggingface_hub
 from huggingface_hub.errors import HFValidationError
 
-from agents import checkpoints, configuration
+from agents import assessment, checkpoints, configuration
 from agents.checkpoints import Checkpoints
 from agents.errors import UserError
-from agents.reporting import records
 from agents.reporting.model_card import model_card
 from agents.restoring import restore_agent
 
@@ -67,13 +66,7 @@ def push(run_dir: Path, repo_id: str, *, private: bool) -> str:
 
 
 def _stage(run_dir: Path, repo_id: str, folder: Path) -> None:
-    evaluated = records.evaluated(run_dir)
-    if not evaluated:
-        raise UserError(
-            f"{run_dir} has no evaluation, which a repository must show: "
-            f"python launch/evaluate.py --run_dir={run_dir}"
-        )
-    evaluation = evaluated[-1]
+    evaluation = assessment.newest(run_dir)
     _check_configuration(run_dir, str(run_dir))
     restored = restore_agent(run_dir, evaluation["agent_steps"])
     checkpoints.save_networks(folder / "checkpoints", restored.agent_steps, restored.agent)

@@ -7,13 +7,14 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
+from typing import Literal
 
 import gin
 import tensorflow as tf
 
-from agents import configuration
+from agents import configuration, protocols
 from agents.algorithms.dqn import DQN
-from agents.checkpoints import Checkpoints
+from agents.checkpoints import Checkpoints, numbered
 from agents.environments import AtariEnvironment
 from agents.errors import UserError
 from agents.networks import Precision
@@ -31,7 +32,10 @@ class RestoredAgent:
 
 
 def restore_agent(
-    run_dir: Path, agent_steps: int | None = None, precision: Precision | None = None
+    run_dir: Path,
+    agent_steps: int | Literal["best"] | None = None,
+    precision: Precision | None = None,
+    protocol: str | None = None,
 ) -> RestoredAgent:
     """Builds the agent that the run's configuration describes and sets its networks.
 
@@ -40,9 +44,11 @@ def restore_agent(
 
     Args:
       run_dir: of a training, running or not.
-      agent_steps: names the checkpoint; None takes the newest one that is whole, and warns of
-        each damaged one it passes over.
+      agent_steps: names the checkpoint; "best" takes the agent that evaluated best during the
+        training, None the newest checkpoint that is whole, with a warning of each damaged one
+        passed over.
       precision: of the network's arithmetic; None leaves the run's own.
+      protocol: one of `protocols.NAMES`, whose rules replace the run's own.
 
     Raises:
       UserError: no run, no checkpoint, a damaged one, or a configuration that does not fit it.
@@ -54,7 +60,7 @@ def restore_agent(
         raise UserError(
             f"{run_dir} holds no run ({e}): give the run directory of a training"
         ) from e
-    _load_configuration(run_dir / "config.gin", precision)
+    _load_configuration(run_dir / "config.gin", precision, protocol)
     path = _checkpoint(run_dir, agent_steps)
     env = AtariEnvironment(num_envs=1, num_threads=1)
     agent = gin.get_bindings(Training)["agent"](env.num_actions)
@@ -62,38 +68,54 @@ def restore_agent(
     return RestoredAgent(agent, env, int(path.name), commit)
 
 
-def _load_configuration(path: Path, precision: Precision | None) -> None:
+def saved_agents(run_dir: Path) -> dict[int, Path]:
+    """What `restore_agent` can restore, by agent steps in their order."""
+    best, checkpoints = numbered(run_dir / "best"), numbered(run_dir / "checkpoints")
+    return dict(sorted((int(path.name), path) for path in (*best, *checkpoints)))
+
+
+def _load_configuration(path: Path, precision: Precision | None, protocol: str | None) -> None:
     configuration.load([str(path)])
-    if "Training.agent" not in configuration.bindings():
+    own = configuration.bindings()
+    if "Training.agent" not in own:
         raise UserError(f"{path} has no Training.agent: take the one that the run wrote")
-    if precision is None:
-        return
-    networks = {
-        value.removeprefix("@")
-        for name, value in configuration.bindings().items()
-        if name.endswith(".network")  # of the agent, or of the class it inherits from
-    }
-    bindings = [f"{network}.precision = {precision!r}" for network in sorted(networks)]
+    bindings = []
+    if precision:
+        networks = {
+            value.removeprefix("@")
+            for name, value in own.items()
+            if name.endswith(".network")  # of the agent, or of the class it inherits from
+        }
+        bindings += [f"{network}.precision = {precision!r}" for network in sorted(networks)]
+    if protocol:
+        bindings += protocols.bindings(protocol, keep=protocols.OF_THE_NETWORK)
     configuration.load([str(path)], bindings)
 
 
-def _checkpoint(run_dir: Path, agent_steps: int | None) -> Path:
-    directory = run_dir / "checkpoints"
+def _checkpoint(run_dir: Path, agent_steps: int | Literal["best"] | None) -> Path:
     if agent_steps is None:
-        latest = Checkpoints(directory).latest(_warn)
+        latest = Checkpoints(run_dir / "checkpoints").latest(_warn)
         if latest is None:
             raise UserError(
                 f"{run_dir} has no checkpoint yet: a training writes one every "
                 "Training.checkpoint_period_agent_steps, and at Ctrl-C"
             )
         return latest
-    paths = {int(path.name): path for path in directory.glob("[0-9]*") if path.name.isdigit()}
-    if agent_steps not in paths:
-        there = ", ".join(map(str, sorted(paths))) or "none"
+    if agent_steps == "best":
+        best = numbered(run_dir / "best")
+        if not best:
+            raise UserError(
+                f"{run_dir} has no best agent, since none was evaluated in training yet: take the "
+                "last checkpoint"
+            )
+        return best[-1]
+    saved = saved_agents(run_dir)
+    if agent_steps not in saved:
+        there = ", ".join(map(str, saved)) or "none"
         raise UserError(
             f"{run_dir} has no checkpoint at {agent_steps} agent steps: there are {there}"
         )
-    return paths[agent_steps]
+    return saved[agent_steps]
 
 
 def _warn(line: str) -> None:

@@ -5,7 +5,7 @@
     run.json               versions, commit, machine and time of the start and of each resume
     native.log             what C++ libraries print
     events/, episodes.csv, evaluations.jsonl   see `agents.summaries`
-    checkpoints/           see `agents.checkpoints`
+    checkpoints/, best/    see `agents.checkpoints`
 
 It can be copied to another machine and resumed there.
 """
@@ -179,7 +179,7 @@ def environment_facts() -> dict[str, Any]:
     """Versions, commit and machine, for whoever wants to repeat a run."""
     return {
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "commit": _commit(),
+        "commit": current_commit(),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "machine": {
@@ -197,7 +197,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _commit() -> str | None:
+def current_commit() -> str | None:
     """The commit of the checkout this file belongs to, with "+" if it was changed since."""
     try:
         # Installed packages may lie in another project's checkout, in its virtual environment.

@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from agents import checkpoints, configuration, memory
 from agents.algorithms.dqn import DQN
-from agents.checkpoints import Checkpoints
+from agents.checkpoints import BestAgent, Checkpoints
 from agents.collection import EpsilonGreedy, LinearEpsilon, StageSeconds, VectorDriver
 from agents.configuration import configurable
 from agents.environments import AtariEnvironment, rom_name
@@ -152,6 +152,7 @@ class Training:
             self._replay.max_priority = state.get("max_priority", self._replay.max_priority)
             reporter.message(f"resumed at {self.agent_steps:,} agent steps from {checkpoint}")
         configuration.check_used()
+        self._best = BestAgent(self._run_dir / "best", self.agent_steps)
         self._run_dir.write_configuration(self.agent_steps)
         self._log = RunLog(self._run_dir.path, self._env.frameskip, state["log"] if state else None)
         self._log.configuration(self.agent_steps, gin.markdown(gin.operative_config_str()))
@@ -254,6 +255,8 @@ class Training:
             evaluation = self._evaluator.run()
         self._log.evaluation(self.agent_steps, evaluation)
         statistics = evaluation.statistics()
+        with self._writing("the evaluated agent"):
+            self._best.offer(self.agent_steps, self.agent, statistics["mean"])
         self._reporter.message(
             f"evaluation at {self.agent_steps:,} agent steps: mean {statistics['mean']:.1f}, "
             f"median {statistics['median']:.1f}, sd {statistics['sd']:.1f} "
@@ -267,17 +270,21 @@ class Training:
             "rng": self._rng.bit_generator.state,
             "max_priority": self._replay.max_priority,
         }
+        with self._writing("the checkpoint"), self.seconds.stage("saving"):
+            self._log.flush()
+            path = self._checkpoints.save(self.agent_steps, self.agent, self._replay.save, state)
+            self._best.prune()
+        self._reporter.message(f"saved {path} in {time.perf_counter() - start:.1f} s")
+
+    @contextlib.contextmanager
+    def _writing(self, what: str) -> Iterator[None]:
         try:
-            with self.seconds.stage("saving"):
-                self._log.flush()
-                save = self._replay.save
-                path = self._checkpoints.save(self.agent_steps, self.agent, save, state)
+            yield
         except (OSError, RuntimeError, tf.errors.OpError) as e:
             raise UserError(
-                f"the checkpoint at {self.agent_steps:,} agent steps could not be written ({e}): "
+                f"{what} at {self.agent_steps:,} agent steps could not be written ({e}): "
                 f"look at the disk of {self._run_dir.path}; {self._kept()}"
             ) from e
-        self._reporter.message(f"saved {path} in {time.perf_counter() - start:.1f} s")
 
     def _kept(self) -> str:
         latest = self._checkpoints.latest(self._reporter.message)

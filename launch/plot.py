@@ -1,11 +1,11 @@
-"""Draws learning curves of runs over a published one of Dopamine's.
+"""Draws learning curves of runs over the published ones, or rliable's aggregates over games.
 
-    python launch/plot.py --run_dir=runs/space_invaders_DQN_1 --out=curve.png
-    python launch/plot.py --run_dir=runs/breakout_qr_dqn_1 --published=QR-DQN
-    python launch/plot.py --run_dir=runs/pong_DQN_1 --run_dir=runs/pong_DQN_2 --out=pong.svg
+    python launch/plot.py --run_dir=runs/space_invaders_DQN_1 --out=curve.png --out=curve.csv
+    python launch/plot.py --run_dir=runs --x=hours --group_by=run --out=hours.svg
+    python launch/plot.py --run_dir=runs --rliable --out=aggregates.png
 
-Prints the mean training score of each window of 250,000 agent steps beside the published seeds'
-minimum, mean and maximum. The scores compare where the run follows Dopamine's protocol.
+--run_dir takes runs and folders of runs; runs of one game and algorithm are seeds of one line. The
+aggregates are of each run's newest evaluation by launch/evaluate.py.
 """
 
 from pathlib import Path
@@ -15,9 +15,20 @@ from absl import flags
 from launch import command
 
 FLAGS = flags.FLAGS
-flags.DEFINE_multi_string("run_dir", [], "A run directory; runs of one game share a plot.")
-flags.DEFINE_string("published", "DQN", "The agent of Dopamine's to compare with.")
-flags.DEFINE_string("out", "curve.png", "The plot: a .png, .svg or .pdf file.")
+flags.DEFINE_multi_string("run_dir", [], "A run directory, or a folder with some below it.")
+flags.DEFINE_multi_string("out", ["curve.png"], "A .png, .svg or .pdf plot, or the numbers: .csv.")
+flags.DEFINE_enum("x", "steps", ["steps", "frames", "hours"], "The horizontal axis.")
+flags.DEFINE_enum(
+    "group_by",
+    "algorithm",
+    ["algorithm", "game", "run"],
+    "algorithm: a panel per game with a line per algorithm; game: the other way round; "
+    "run: a panel per game with a line per run.",
+)
+flags.DEFINE_integer(
+    "window_agent_steps", 250_000, "Games that end in one window are one point.", lower_bound=1
+)
+flags.DEFINE_bool("rliable", False, "Aggregates over games instead of learning curves.")
 
 
 def main(argv: list[str]) -> None:
@@ -25,31 +36,33 @@ def main(argv: list[str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from agents import assessment
     from agents.errors import UserError
-    from agents.reporting import curves
+    from agents.reporting import aggregates, curves, plots, runs, tables
 
-    run_dirs = [Path(run_dir).expanduser() for run_dir in FLAGS.run_dir]
-    games = {curves.game(run_dir) for run_dir in run_dirs}
-    if len(games) != 1:
-        raise UserError(f"give runs of one game with --run_dir, got {sorted(games) or 'none'}")
-    (game,) = games
-    agent = FLAGS.published
-    if agent not in curves.DOPAMINE_AGENTS:
-        known = ", ".join(curves.DOPAMINE_AGENTS)
-        raise UserError(f"no curves of {agent!r} were published: --published is one of {known}")
-    published = {window.agent_steps: window for window in curves.dopamine(game, agent)}
-    runs = {str(run_dir): run_dir for run_dir in run_dirs}
-    curves.plot(runs, list(published.values()), game, Path(FLAGS.out), agent)
-
-    table = Table("run", "agent steps", "games", "mean score", "published min", "mean", "max")
-    for run_dir in run_dirs:
-        for window in curves.windows(*curves.episodes(run_dir)):
-            row = [run_dir.name, f"{window.agent_steps:,}", str(window.games), f"{window.mean:.1f}"]
-            if beside := published.get(window.agent_steps):
-                row += [f"{score:.1f}" for score in (beside.min, beside.mean, beside.max)]
+    if not FLAGS.run_dir:
+        raise UserError("name a run: --run_dir=runs/space_invaders_DQN_1")
+    found = runs.find(map(Path, FLAGS.run_dir))
+    runs.check_one_protocol(found)
+    if FLAGS.rliable:
+        evaluations = [assessment.newest(run.path) for run in found]
+        computed = aggregates.aggregate(aggregates.matrices(evaluations))
+        columns, rows = aggregates.COLUMNS, aggregates.numbers(computed)
+        figure, table = aggregates.plot(computed), Table(*columns)
+        for row in rows:
             table.add_row(*row)
+    else:
+        lines = curves.lines(found, FLAGS.group_by, FLAGS.window_agent_steps)
+        columns, rows = plots.COLUMNS, plots.numbers(lines)
+        figure = plots.learning_curves(lines, "agent_steps" if FLAGS.x == "steps" else FLAGS.x)
+        table = plots.table(lines)
     Console().print(table)
-    print(FLAGS.out)
+    for out in map(Path, FLAGS.out):
+        if out.suffix == ".csv":
+            tables.save(out, tables.comma_separated(columns, rows))
+        else:
+            plots.save(figure, out)
+        print(out)
 
 
 def cli() -> None:

@@ -25,11 +25,12 @@ def main(argv: list[str]) -> None:
     if not FLAGS.run_dir:
         raise UserError("name a run: --run_dir=runs/space_invaders_DQN_1")
     with command.extra("report"):
+        from agents import assessment
         from agents.reporting import page
 
     run_dir = Path(FLAGS.run_dir).expanduser()
     out = Path(FLAGS.out).expanduser() if FLAGS.out else run_dir / "report.html"
-    html = page.page(run_dir)
+    html = page.page(run_dir, assessment.evaluations(run_dir))
     aside = out.with_name(f".{out.name}.{os.getpid()}.partial")
     try:
         aside.write_text(html, encoding="utf-8")

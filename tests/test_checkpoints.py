@@ -5,11 +5,12 @@ import json
 import os
 import shutil
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
 from agents import checkpoints
-from agents.checkpoints import Checkpoints
+from agents.checkpoints import BestAgent, Checkpoints
 from agents.errors import UserError
 
 
@@ -158,3 +159,49 @@ def test_without_a_checkpoint_the_replay_is_empty(tmp_path):
     (tmp_path / "scratch" / "left over").mkdir(parents=True)
     checkpoints.lay_replay(None, tmp_path / "scratch")
     assert not (tmp_path / "scratch").exists()
+
+
+def kept_best(directory):
+    """Value of each kept agent by its agent steps."""
+    found = {}
+    for path in sorted(directory.glob("[!.]*")):
+        found[int(path.name)] = model = Model(0.0)
+        checkpoints.load_agent(path, model)
+    return {agent_steps: model.variable.numpy() for agent_steps, model in found.items()}
+
+
+def test_only_a_better_agent_is_kept_and_the_others_go_with_the_next_checkpoint(tmp_path):
+    best = BestAgent(tmp_path, 0)
+    for agent_steps, mean in ((0, 3.0), (100, 5.0), (200, 4.0), (300, 5.0)):
+        best.offer(agent_steps, Model(mean), mean)
+    assert kept_best(tmp_path) == {0: 3.0, 100: 5.0, 300: 5.0}
+    best.prune()
+    assert kept_best(tmp_path) == {300: 5.0}
+    best.offer(400, Model(4.9), 4.9)
+    assert kept_best(tmp_path) == {300: 5.0}
+
+
+def test_a_run_that_goes_back_has_the_best_agent_of_before(tmp_path):
+    best = BestAgent(tmp_path, 0)
+    for agent_steps in (100, 200, 300):
+        best.offer(agent_steps, Model(float(agent_steps)), agent_steps)
+    resumed = BestAgent(tmp_path, 200)
+    assert kept_best(tmp_path) == {100: 100.0, 200: 200.0}
+    resumed.offer(250, Model(150.0), 150.0)
+    assert kept_best(tmp_path) == {100: 100.0, 200: 200.0}
+
+
+def test_a_run_that_starts_anew_has_no_best_agent(tmp_path):
+    BestAgent(tmp_path, 0).offer(0, Model(1.0), 1.0)
+    BestAgent(tmp_path, 0)
+    assert kept_best(tmp_path) == {}
+
+
+def test_a_best_agent_that_breaks_off_leaves_the_one_before(tmp_path):
+    best = BestAgent(tmp_path, 0)
+    best.offer(100, Model(1.0), 1.0)
+    with pytest.raises(TypeError):
+        best.offer(200, Model(2.0), np.float32(2.0))  # not JSON
+    assert kept_best(tmp_path) == {100: 1.0}
+    best.offer(300, Model(3.0), 3.0)
+    assert kept_best(tmp_path) == {100: 1.0, 300: 3.0}

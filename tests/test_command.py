@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 COMMANDS = sorted(
     path
     for path in (ROOT / "launch").glob("*.py")
-    if path.name not in ("__init__.py", "command.py")
+    if path.name not in ("__init__.py", "command.py", "player.py")
 )
 COMMAND = '''
 """Counts to a number.

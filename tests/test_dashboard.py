@@ -12,8 +12,9 @@ from urllib.parse import parse_qs, urlsplit
 import psutil
 import pytest
 
+from agents import scores
 from agents.errors import UserError
-from agents.reporting import curves, dashboard, records
+from agents.reporting import dashboard, records
 from tests.training_process import command, finish, start_command
 
 
@@ -26,9 +27,9 @@ def test_the_published_curve_is_a_run_under_the_tags_of_the_first_charts(small_r
     (tmp_path / "laid").mkdir()
     dashboard.lay_out(tmp_path / "runs", tmp_path / "laid")
     assert (tmp_path / "laid" / "runs" / "long").samefile(tmp_path / "runs" / "long")
-    points = records.scalars(tmp_path / "laid" / "published" / "space_invaders")
+    points = records.scalars(tmp_path / "laid" / "published" / "space_invaders_DQN")
     assert set(points) == set(dashboard.FIRST[:2])
-    published = curves.dopamine("space_invaders")[:5]
+    published = scores.dopamine("space_invaders", "DQN")[:5]
     assert published[-1].agent_steps == 1_250_000
     for found in points.values():
         assert [agent_steps for agent_steps, _ in found] == [w.agent_steps for w in published]
@@ -43,7 +44,7 @@ def test_the_first_page_shows_what_runs_have(small_run):
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
     (tmp_path / "config.json").touch()
-    with pytest.raises(UserError, match="holds no run: give a run directory, or one above runs"):
+    with pytest.raises(UserError, match="holds no run that can be read"):
         dashboard.lay_out(tmp_path, tmp_path / "laid")
 
 
@@ -66,7 +67,7 @@ def test_the_command_serves_them_on_this_machine_only(small_run, tmp_path):
     tags = f"http://{address.netloc}/experiment/defaultExperimentId/data/plugin/timeseries/tags"
     expected = {
         f"{small_run.parent.name}/{small_run.name}/events",
-        "published/space_invaders/events",
+        "published/space_invaders_DQN/events",
     }
     runs: set[str] = set()
     while runs < expected:  # it reads them in a thread of its own
@@ -84,5 +85,5 @@ def test_the_command_serves_them_on_this_machine_only(small_run, tmp_path):
 
 def test_a_mistake_is_one_line(tmp_path):
     refused = command(tmp_path, "--logdir=nowhere", name="dashboard")
-    message = "error: nowhere holds no run: give a run directory, or one above runs\n"
+    message = "error: nowhere holds no run: give the run directory of a training\n"
     assert (refused.exit_code, refused.stderr) == (2, message)

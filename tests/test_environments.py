@@ -8,7 +8,7 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 import pytest
-from ale_py import roms
+from ale_py import Action, ALEInterface, roms
 from ale_py.env import AtariEnv
 from gymnasium.wrappers import AtariPreprocessing, FrameStackObservation
 from tf_agents.environments.utils import validate_py_environment
@@ -331,6 +331,43 @@ def test_a_game_that_ends_in_the_call_after_a_lost_life_starts_anew_at_once():
     assert infos[lost + 2]["episode_frames"][0] == 4
     assert infos[lost + 2]["score"][0] == 0
     assert [info["game_over"][0] for info in infos].count(True) == 1
+
+
+@pytest.mark.parametrize(
+    ("game", "rules"),
+    [
+        ("space_invaders", {}),
+        ("breakout", {"noop_max": 30, "use_fire_reset": True}),
+        ("pong", {"noop_max": 7, "max_frames_per_episode": 402}),
+    ],
+)
+def test_screens_show_the_game_that_a_copy_played(game, rules):
+    env = AtariEnvironment(game, num_envs=3, seed=11, **rules)
+    env.reset()
+    start_frames = env.get_info()["episode_frames"][2]
+    rng, actions = np.random.default_rng(0), []
+    while not env.get_info()["game_over"][2]:
+        action = rng.integers(env.num_actions, size=3, dtype=np.int32)
+        actions.append(action[2])
+        env.step(action)
+    start, *steps = env.screens(13, actions)
+    assert start.shape == (1, 210, 160, 3)
+    assert [len(step) for step in steps[:-1]] == [4] * (len(actions) - 1)
+    shown = 4 * (len(steps) - 1) + len(steps[-1])
+    assert start_frames + shown == env.get_info()["episode_frames"][2]
+
+
+@pytest.mark.parametrize("game", ["space_invaders", "adventure"])  # 210 and 250 lines
+def test_screens_have_the_emulators_own_colours(game):
+    env = AtariEnvironment(game, seed=5, repeat_action_probability=0.0, full_action_space=True)
+    ale = ALEInterface()
+    ale.setFloat("repeat_action_probability", 0.0)
+    ale.loadROM(str(roms.get_rom_path(game)))
+    actions = np.random.default_rng(0).integers(18, size=30)
+    for step, action in zip(list(env.screens(5, actions))[1:], actions, strict=True):
+        for frame in step:
+            ale.act(Action(action))
+            np.testing.assert_array_equal(frame, ale.getScreenRGB())
 
 
 def test_fire_start():

@@ -68,6 +68,44 @@ def test_scores_are_the_first_game_of_every_environment(bind, agent, epsilon, ca
     assert evaluation.film.dtype == np.uint8
 
 
+def test_games_side_by_side_or_after_each_other_are_the_same(bind, agent):
+    bind(game="space_invaders")
+
+    def run(num_envs):
+        calls = []
+        evaluator = Evaluator(
+            agent, episodes=3, num_envs=num_envs, epsilon=0.0, max_frames_per_episode=1600, seed=4
+        )
+        return evaluator.run(lambda *call: calls.append(call)), calls
+
+    (together, _), (apart, calls) = run(3), run(2)
+    np.testing.assert_array_equal(together.scores, apart.scores)
+    np.testing.assert_array_equal(together.frames, apart.frames)
+    np.testing.assert_array_equal(together.film, apart.film)
+    for one, other in zip(together.actions, apart.actions, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert calls[0] == (0, 1)
+    assert [games for games, _ in calls] == sorted(games for games, _ in calls)
+    assert calls[-1] == (3, len(apart.actions[2]))
+
+
+def test_a_game_comes_again_from_its_seed_and_actions(bind, agent):
+    bind(game="space_invaders", noop_max=30, terminal_on_life_loss=True)
+    evaluation = Evaluator(
+        agent, episodes=2, epsilon=0.9, max_frames_per_episode=1600, seed=5
+    ).run()
+    for i, (score, frames, actions) in enumerate(
+        zip(evaluation.scores, evaluation.frames, evaluation.actions, strict=True)
+    ):
+        env = AtariEnvironment("space_invaders", seed=5 + i, noop_max=30)
+        env.reset()
+        for action in actions:
+            assert not env.get_info()["game_over"][0]
+            env.step(np.array([action]))
+        assert env.get_info()["score"][0] == score
+        assert env.get_info()["episode_frames"][0] == frames
+
+
 def test_equal_seeds_play_equal_games(bind, agent):
     bind(game="space_invaders")
 
@@ -103,7 +141,8 @@ def test_the_cap_cuts_every_game_and_the_film_ends_with_the_first(bind, agent):
 
 def statistics(game, scores):
     frames = np.arange(len(scores)) * 100 + 500
-    return Evaluation(game, np.array(scores), frames, np.zeros((1, 84, 84), np.uint8)).statistics()
+    film = np.zeros((1, 84, 84), np.uint8)
+    return Evaluation(game, np.array(scores), frames, film, []).statistics()
 
 
 def test_statistics():
@@ -131,6 +170,7 @@ def test_one_game_has_no_spread_and_an_unpublished_one_no_human():
     ("kwargs", "line"),
     [
         ({"episodes": 0}, "Evaluator.episodes must be at least 1, got 0"),
+        ({"num_envs": 0}, "Evaluator.num_envs must be at least 1, got 0"),
         ({"epsilon": -0.1}, "Evaluator.epsilon must be between 0 and 1, got -0.1"),
         ({"seed": -1}, "Evaluator.seed must be at least 0, got -1"),
         ({"film_agent_steps": 0}, "Evaluator.film_agent_steps must be at least 1, got 0"),

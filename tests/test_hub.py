@@ -171,7 +171,7 @@ def test_what_cannot_be_pushed_is_one_line(hub, run, hub_command, tmp_path):
     assert_fails(hub_command(tmp_path, *flags), "no checkpoint at 100 agent steps")
     (tmp_path / "mine" / "evaluate.jsonl").unlink()
     refused = hub_command(tmp_path, *flags)
-    assert_fails(refused, "mine has no evaluation, which a repository must show")
+    assert_fails(refused, "mine is not evaluated yet")
     assert refused.stderr.endswith(": python launch/evaluate.py --run_dir=mine\n")
     assert "me/new" not in hub.repositories
 

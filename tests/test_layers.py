@@ -24,10 +24,19 @@ FLOORS = [
         "scores",
         "stop_signal",
     },
-    {"algorithms", "checkpoints", "collection", "evaluation"},
+    {"algorithms", "checkpoints", "collection", "evaluation", "protocols"},
     {"learner", "memory", "profiling", "reporting", "serving", "summaries"},
     {"training"},
-    {"doctor", "hub", "restoring", "speed", "tuning"},
+    {
+        "assessment",
+        "doctor",
+        "hub",
+        "players",
+        "recording",
+        "restoring",
+        "speed",
+        "tuning",
+    },
 ]
 SHARED = 4
 

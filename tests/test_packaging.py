@@ -84,7 +84,11 @@ def test_the_installed_wheel_loads_its_gin_files_from_a_foreign_directory(wheel,
 
 
 def test_every_command_has_an_entry_point(wheel):
-    commands = {path.stem for path in (ROOT / "launch").glob("*.py")} - {"__init__", "command"}
+    commands = {path.stem for path in (ROOT / "launch").glob("*.py")} - {
+        "__init__",
+        "command",
+        "player",
+    }
     entries = configparser.ConfigParser()
     entries.read_string(inside_dist_info(wheel, "entry_points.txt"))
     assert dict(entries["console_scripts"]) == {

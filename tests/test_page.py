@@ -10,9 +10,10 @@ import imageio_ffmpeg
 import pytest
 from PIL import Image
 
+from agents import assessment
 from agents.errors import UserError
 from agents.reporting import records
-from agents.reporting.page import page
+from agents.reporting.page import page as page_with
 from tests.browser import browser, opened
 from tests.training_process import command
 
@@ -33,6 +34,10 @@ def write_film(path):
     source = ["-f", "lavfi", "-i", "testsrc=size=160x210:duration=1:rate=15"]
     encoder = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", *source]
     subprocess.run([*encoder, "-pix_fmt", "yuv420p", path], check=True)
+
+
+def page(run_dir):
+    return page_with(run_dir, assessment.evaluations(run_dir))
 
 
 def add_games(run_dir):

@@ -11,7 +11,7 @@ import tensorflow as tf
 from agents import checkpoints, configuration
 from agents.algorithms.dqn import DQN
 from agents.errors import UserError
-from agents.restoring import restore_agent
+from agents.restoring import restore_agent, saved_agents
 from agents.run_directory import RunDirectory
 from agents.training import Training
 
@@ -48,6 +48,27 @@ def test_the_agent_is_the_one_a_resumed_training_would_have(small_run, wanted, a
 def test_checkpoints_differ(small_run):
     first, last = (q_values(restore_agent(small_run, n).agent) for n in (304, 600))
     assert not np.allclose(first, last)
+
+
+def test_the_best_agent_is_the_one_that_was_kept_for_its_evaluation(small_run, own_run):
+    best = restore_agent(small_run, "best")
+    assert best.agent_steps == 0, "the only evaluation of this short run"
+    assert not np.allclose(q_values(best.agent), q_values(restore_agent(small_run).agent))
+    assert list(saved_agents(small_run)) == [0, 304, 600]
+    assert restore_agent(small_run, 0).agent_steps == 0
+    shutil.rmtree(own_run / "best")
+    with pytest.raises(UserError, match="has no best agent"):
+        restore_agent(own_run, "best")
+
+
+def test_a_protocol_replaces_the_runs_rules_but_not_what_the_network_was_made_for(own_run):
+    with (own_run / "config.gin").open("a") as config:
+        config.write("AtariEnvironment.frameskip = 3\n")
+    assert "sticky actions 0.25, up to 0 no-ops" in restore_agent(own_run).env.protocol
+    restored = restore_agent(own_run, protocol="nature")
+    assert "sticky actions 0, up to 30 no-ops" in restored.env.protocol
+    assert restored.env.frameskip == 3
+    assert "AtariEnvironment.noop_max = 30" in gin.config_str(), "for what is made next"
 
 
 def test_it_needs_neither_the_lock_nor_a_replay_server(own_run):
@@ -93,7 +114,7 @@ def test_a_named_checkpoint_that_is_damaged_is_refused(own_run, name, damage):
 
 
 def test_a_checkpoint_that_is_not_there_is_refused_with_those_that_are(small_run):
-    with pytest.raises(UserError, match="no checkpoint at 601 agent steps: there are 304, 600"):
+    with pytest.raises(UserError, match="no checkpoint at 601 agent steps: there are 0, 304, 600"):
         restore_agent(small_run, 601)
 
 
@@ -108,6 +129,9 @@ def test_a_run_without_a_checkpoint_is_refused(own_run):
     shutil.rmtree(own_run / "checkpoints")
     with pytest.raises(UserError, match="no checkpoint yet"):
         restore_agent(own_run)
+    with pytest.raises(UserError, match="no checkpoint at 600 agent steps: there are 0"):
+        restore_agent(own_run, 600)
+    shutil.rmtree(own_run / "best")
     with pytest.raises(UserError, match="no checkpoint at 600 agent steps: there are none"):
         restore_agent(own_run, 600)
 
@@ -125,6 +149,7 @@ def test_a_directory_without_a_run_is_refused(own_run, name):
         ("import os", "config.gin.* may import modules of agents only"),
         ("nature_encoder.padding = 'same'", "does not fit the run's config.gin"),
         ("AtariEnvironment.full_action_space = True", "does not fit the run's config.gin"),
+        ("AtariEnvironment.game = 'breakout'", "does not fit the run's config.gin"),
         ("AtariEnvironment.game = 'pacmen'", "unknown game 'pacmen'"),
     ],
 )

@@ -74,6 +74,14 @@ def test_it_is_evaluated_before_the_first_step_periodically_and_after_the_last(r
     assert all(len(json.loads(line)["scores"]) == 2 for line in lines)
 
 
+def test_the_agent_that_evaluated_best_is_kept(run_dir):
+    lines = [json.loads(line) for line in (run_dir / "evaluations.jsonl").read_text().splitlines()]
+    means = {line["agent_steps"]: line["mean"] for line in lines}
+    best = max(means, key=lambda agent_steps: (means[agent_steps], agent_steps))
+    (path,) = (run_dir / "best").iterdir()
+    assert int(path.name) == best
+
+
 def saved_transitions(checkpoint, scratch_dir):
     """How many transitions a checkpoint's replay has."""
     checkpoints.lay_replay(checkpoint, scratch_dir)

@@ -7,7 +7,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,28 @@ class Console:
     def message(self, text: str) -> None:
         """Prints a line."""
         self._console.print(text)
+
+
+@contextlib.contextmanager
+def progress_bar(title: str, total: int) -> Iterator[Callable[[int, str], None]]:
+    """Shows work of `total` parts on stderr; yields what to call with those done and a remark."""
+    console = RichConsole(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    columns = (BarColumn(bar_width=20), TextColumn("{task.description}", markup=False))
+    line_at = time.monotonic()
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task(title, total=total)
+
+        def show(done: int, remark: str) -> None:
+            nonlocal line_at
+            status = f"{title}: {done} of {total}, {remark}"
+            bar.update(task, completed=done, description=status)
+            if not console.is_terminal and time.monotonic() - line_at >= _SECONDS_PER_LINE:
+                line_at = time.monotonic()
+                console.print(status)
+
+        yield show
 
 
 @contextlib.contextmanager

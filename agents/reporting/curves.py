@@ -1,57 +1,130 @@
-"""Learning curves: the `episodes.csv` of runs go in; windows of mean scores and a plot come out.
+"""Learning curves: runs go in; lines of mean training scores per window come out."""
 
-`agents/data/dopamine_curves.csv` holds Dopamine's published training returns per window of
-250,000 agent steps, five seeds a game, of its JAX agents with the Nature encoder (google/dopamine,
-baselines/atari/data, Apache-2.0): sticky actions, a lost life does not end an episode, the
-behaviour's own epsilon-greedy returns.
-"""
-
-import ast
 import csv
-import json
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import tensorflow as tf
 
-from agents.environments import rom_name
+from agents import protocols, scores
 from agents.errors import UserError
-
-WINDOW_AGENT_STEPS = 250_000
-_SMOOTHED_GAMES = 100
-DOPAMINE_AGENTS = ("DQN", "C51", "Rainbow", "IQN", "QR-DQN")
-_DOPAMINE = Path(__file__).parents[1] / "data" / "dopamine_curves.csv"
+from agents.reporting.intervals import interval
+from agents.reporting.runs import Run
 
 
-class Window(NamedTuple):
-    """The games that ended in the `WINDOW_AGENT_STEPS` up to `agent_steps`."""
+@dataclasses.dataclass(frozen=True)
+class History:
+    """The finished games of a run, in their order; all arrays [E]."""
 
-    agent_steps: int
+    run: Run
+    scores: np.ndarray  # float64, raw
+    agent_steps: np.ndarray  # int64, of the run at the game's end
+    hours: np.ndarray  # float64, of training until then; nan where there are no event files
+
+    @property
+    def frames(self) -> np.ndarray:
+        """int64, of the run at the game's end."""
+        return self.agent_steps * self.run.rules["frameskip"]
+
+
+class Point(NamedTuple):
+    """The games that ended in one window; scores are raw training scores."""
+
+    agent_steps: int  # the window's end, or the last game's in a window that is not over
+    frames: int
+    hours: float  # the mean of the runs
+    runs: int
     games: int
-    mean: float  # raw score
+    mean: float  # of the runs' means
+    low: float  # 95% bootstrap interval over the runs; the mean itself of a single one
+    high: float
 
 
-class PublishedWindow(NamedTuple):
-    """The same of a published agent, over its seeds."""
+class Line(NamedTuple):
+    """The runs that are one line of a plot."""
 
-    agent_steps: int
-    mean: float
-    min: float
-    max: float
+    panel: str
+    label: str
+    histories: list[History]
+    points: list[Point]
+    published: list[scores.Published]  # to hold them against
 
 
-def game(run_dir: Path) -> str:
-    """The game of a run, by its ALE name.
+def history(run: Run) -> History:
+    """What a run has recorded.
 
     Raises:
-      UserError: there is no run.
+      UserError: it has no finished game.
     """
-    try:
-        bindings = json.loads((run_dir / "config.json").read_text())
-        return rom_name(ast.literal_eval(bindings["AtariEnvironment.game"]))
-    except (OSError, ValueError, KeyError) as e:
-        raise UserError(f"{run_dir} holds no run ({e}): give the --run_dir of a training") from e
+    agent_steps, raw = episodes(run.path)
+    return History(run, raw, agent_steps, training_hours(run.path, agent_steps))
+
+
+def lines(
+    runs: Iterable[Run], group_by: str, window_agent_steps: int = scores.WINDOW_AGENT_STEPS
+) -> list[Line]:
+    """Runs as lines of a plot.
+
+    Args:
+      runs: of one protocol.
+      group_by: "algorithm": a panel per game, a line per algorithm, over its seeds; "game": a
+        panel per algorithm, a line per game; "run": a panel per game, a line per run.
+      window_agent_steps: games that end in one window count together.
+
+    Raises:
+      UserError: a run has no games.
+    """
+    groups: dict[tuple[str, str], list[History]] = {}
+    for run in runs:
+        key = {
+            "algorithm": (run.game, run.algorithm),
+            "game": (run.algorithm, run.game),
+            "run": (run.game, run.path.name),
+        }[group_by]
+        groups.setdefault(key, []).append(history(run))
+    return [
+        Line(*key, group, points(group, window_agent_steps), published(group[0].run))
+        for key, group in groups.items()
+    ]
+
+
+def points(histories: Sequence[History], window_agent_steps: int) -> list[Point]:
+    """The windows in which a game ended; the last one may not be over."""
+    ends = [-(-h.agent_steps // window_agent_steps) * window_agent_steps for h in histories]
+    found = []
+    for end in np.unique(np.concatenate(ends)):
+        within = [(h, at == end) for h, at in zip(histories, ends, strict=True) if end in at]
+        means = np.array([h.scores[here].mean() for h, here in within])
+        low, high = interval(means) or (means[0], means[0])
+        reached = min(int(end), max(int(h.agent_steps[-1]) for h, _ in within))
+        found.append(
+            Point(
+                agent_steps=reached,
+                frames=reached * histories[0].run.rules["frameskip"],
+                hours=float(np.mean([h.hours[here][-1] for h, here in within])),
+                runs=len(within),
+                games=sum(int(here.sum()) for _, here in within),
+                mean=float(means.mean()),
+                low=float(low),
+                high=float(high),
+            )
+        )
+    return found
+
+
+def published(run: Run) -> list[scores.Published]:
+    """Dopamine's curve of the run's algorithm, or else of DQN; empty if the protocols differ."""
+    if "dopamine" not in protocols.names(run.rules, in_training=True):
+        return []
+    known = {_letters(agent): agent for agent in scores.DOPAMINE_AGENTS}
+    return scores.dopamine(run.game, known.get(_letters(run.algorithm), "DQN"))
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name)).lower()
 
 
 def episodes(run_dir: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -76,85 +149,21 @@ def episodes(run_dir: Path) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def windows(agent_steps: np.ndarray, scores: np.ndarray) -> list[Window]:
-    """The mean score of each window in which a game ended; the last one may be unfinished."""
-    ends = -(-agent_steps // WINDOW_AGENT_STEPS) * WINDOW_AGENT_STEPS
-    return [
-        Window(int(end), int(np.sum(ends == end)), float(scores[ends == end].mean()))
-        for end in np.unique(ends)
-    ]
+def training_hours(run_dir: Path, agent_steps: np.ndarray) -> np.ndarray:
+    """The hours of training until these agent steps, float64 [E]; nan without event files.
 
-
-def dopamine(game: str, agent: str = "DQN") -> list[PublishedWindow]:
-    """Dopamine's curve of a game; empty where none was published."""
-    with _DOPAMINE.open(newline="") as file:
-        return [
-            PublishedWindow(
-                int(row["agent_steps"]), float(row["mean"]), float(row["min"]), float(row["max"])
-            )
-            for row in csv.DictReader(file)
-            if (row["game"], row["agent"]) == (game, agent)
-        ]
-
-
-def plot(
-    runs: Mapping[str, Path],
-    published: Sequence[PublishedWindow],
-    title: str,
-    path: Path,
-    published_agent: str = "DQN",
-) -> None:
-    """Draws the runs over the published curve.
-
-    Args:
-      runs: run directories by the name in the legend.
-      published: empty to leave it out.
-      title: above the plot.
-      path: of the file; its ending chooses the format.
-      published_agent: whose curve `published` is, for the legend.
-
-    Raises:
-      UserError: a run has no games, matplotlib is missing, or the file cannot be written.
+    Each process has an event file, so the time between a stop and the resume does not count.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as e:
-        raise UserError("plots need matplotlib: pip install 'atari-dqn[plot]'") from e
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    axes = figure.subplots()
-    last_agent_steps = 0
-    for name, run_dir in runs.items():
-        agent_steps, scores = episodes(run_dir)
-        run_agent_steps = int(agent_steps[-1])
-        last_agent_steps = max(last_agent_steps, run_agent_steps)
-        # An unfinished window is drawn at the last game.
-        ends = ((min(w.agent_steps, run_agent_steps), w.mean) for w in windows(agent_steps, scores))
-        (line,) = axes.plot(
-            *zip(*ends, strict=True),
-            marker="o",
-            label=name,
-        )
-        if len(scores) >= _SMOOTHED_GAMES:
-            kernel = np.ones(_SMOOTHED_GAMES) / _SMOOTHED_GAMES
-            smooth = np.convolve(scores, kernel, mode="valid")
-            at = agent_steps[_SMOOTHED_GAMES - 1 :]
-            axes.plot(at, smooth, color=line.get_color(), alpha=0.4, linewidth=1)
-    shown = [w for w in published if w.agent_steps < last_agent_steps + WINDOW_AGENT_STEPS]
-    if shown:
-        ends = [w.agent_steps for w in shown]
-        label = f"Dopamine {published_agent}, mean of 5 seeds"
-        axes.plot(ends, [w.mean for w in shown], "k--", label=label)
-        axes.fill_between(
-            ends, [w.min for w in shown], [w.max for w in shown], color="k", alpha=0.15
-        )
-    axes.set(
-        title=f"{title}: games of {WINDOW_AGENT_STEPS:,} agent steps; thin, of {_SMOOTHED_GAMES}",
-        xlabel="agent steps",
-        ylabel="mean training score",
-    )
-    axes.legend()
-    axes.grid(alpha=0.3)
-    try:
-        figure.savefig(path, dpi=110)
-    except (OSError, ValueError) as e:
-        raise UserError(f"{path} cannot be written ({e}): choose another --out") from e
+    steps, hours = [0], [0.0]
+    for path in sorted((run_dir / "events").glob("events.out.tfevents.*")):
+        before, start = hours[-1], None
+        try:
+            for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+                event = tf.compat.v1.Event.FromString(record)
+                start = start or event.wall_time
+                steps.append(max(steps[-1], event.step))
+                hours.append(before + (event.wall_time - start) / 3600)
+        except tf.errors.DataLossError:
+            pass  # the end, which is being written
+    known = len(steps) > 1
+    return np.interp(agent_steps, steps, hours) if known else np.full(len(agent_steps), np.nan)

@@ -1,18 +1,19 @@
-"""In: runs. Out: a folder in which TensorBoard shows them over the published curve of their games.
+"""In: runs. Out: a folder in which TensorBoard shows them over published curves.
 
-The published curve is a run of its own, "published/<game>/events", with points under the tags of
-the training's and of the evaluation's score, so that both charts show it.
+A published curve is a run of its own, "published/<game>_<agent>/events", with points under the tags
+of the training's and of the evaluation's score, so that both charts show it.
 """
 
 import ast
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
 import tensorflow as tf
 
-from agents.errors import UserError
-from agents.reporting import curves
+from agents.reporting import curves, runs
+from agents.scores import WINDOW_AGENT_STEPS, Published
 
 # What the first page shows, in this order.
 FIRST = (
@@ -34,33 +35,27 @@ def lay_out(logdir: Path, folder: Path) -> None:
     Raises:
       UserError: there is no run.
     """
-    runs = [
-        path.parent for path in logdir.rglob("config.json") if (path.parent / "events").is_dir()
-    ]
-    if not runs:
-        raise UserError(f"{logdir} holds no run: give a run directory, or one above runs")
+    found = runs.find([logdir])
     (folder / logdir.resolve().name).symlink_to(logdir.resolve())
-    lengths: dict[str, int] = {}  # of the longest run of each game
-    for run in runs:
-        game = curves.game(run)
-        lengths[game] = max(lengths.get(game, 0), _agent_steps(run))
-    for game, agent_steps in lengths.items():
-        _write_published(game, agent_steps, folder / "published" / game / "events")
+    # As far as the longest run: a curve ten times longer would press the runs together.
+    published = {}
+    for run in sorted(found, key=_agent_steps):
+        end = _agent_steps(run) + WINDOW_AGENT_STEPS
+        windows = [window for window in curves.published(run) if window.agent_steps < end]
+        if windows:
+            published[f"{run.game}_{windows[0].agent}"] = windows
+    for name, windows in published.items():
+        _write(windows, folder / "published" / name / "events")
 
 
-def _agent_steps(run_dir: Path) -> int:
-    """How long the run was, or will be."""
-    bindings = json.loads((run_dir / "config.json").read_text())
+def _agent_steps(run: runs.Run) -> int:
+    """How long it was, or will be."""
+    bindings = json.loads((run.path / "config.json").read_text())
     return ast.literal_eval(bindings["Training.agent_steps"])
 
 
-def _write_published(game: str, agent_steps: int, directory: Path) -> None:
-    """As far as there are runs; a curve ten times longer would press theirs together."""
-    end = agent_steps + curves.WINDOW_AGENT_STEPS
-    windows = [window for window in curves.dopamine(game) if window.agent_steps < end]
-    if not windows:
-        return
-    writer = tf.summary.create_file_writer(str(directory))
+def _write(windows: Sequence[Published], path: Path) -> None:
+    writer = tf.summary.create_file_writer(str(path))
     with writer.as_default():
         for window in windows:
             for tag in _WITH_PUBLISHED:

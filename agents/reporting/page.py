@@ -16,19 +16,26 @@ import jinja2
 
 from agents import memory
 from agents.errors import UserError
-from agents.reporting import curves, records
+from agents.reporting import curves, plots, records, runs
 
 _FILMS = {".mp4": (b"ftyp", 4, "video/mp4"), ".gif": (b"GIF8", 0, "image/gif")}
 
 
-def page(run_dir: Path) -> str:
+def page(run_dir: Path, evaluated: Sequence[Mapping[str, Any]]) -> str:
     """The page's HTML.
+
+    Args:
+      run_dir: of a training.
+      evaluated: the lines of its `evaluate.jsonl`.
 
     Raises:
       UserError: there is no run, or it has no finished game, or one of its files is damaged.
     """
-    game = curves.game(run_dir)
-    agent_steps, scores = curves.episodes(run_dir)
+    if not (run_dir / "config.json").exists():
+        raise UserError(f"{run_dir} holds no run: give the run directory of a training")
+    run_dir = run_dir.resolve()
+    (line,) = curves.lines(runs.find([run_dir]), "run")
+    (history,) = line.histories
     templates = jinja2.Environment(
         loader=jinja2.PackageLoader("agents.reporting", "."),
         autoescape=True,
@@ -39,19 +46,19 @@ def page(run_dir: Path) -> str:
     templates.filters["thousands"] = lambda number: f"{int(number):,}"
     try:
         return templates.get_template("page.html").render(
-            name=run_dir.resolve().name,
-            game=game,
+            name=run_dir.name,
+            game=history.run.game,
+            algorithm=history.run.algorithm,
             run=_read_json(run_dir / "run.json"),
-            bindings=_read_json(run_dir / "config.json"),
             config=(run_dir / "config.gin").read_text(),
-            agent_steps=int(agent_steps[-1]),
-            games=len(scores),
-            curve=_curve(run_dir, game),
-            windows=_windows(agent_steps, scores, game),
-            evaluated=records.evaluated(run_dir),
+            agent_steps=history.agent_steps[-1],
+            games=len(history.scores),
+            curve=_curve(line),
+            points=[(point, plots.published_at(line, point)) for point in line.points],
+            evaluated=evaluated,
             evaluations=records.evaluations(run_dir),
             films=_films(run_dir),
-            speed=_speed(records.scalars(run_dir)),
+            speed=_speed(records.scalars(run_dir), float(history.hours[-1])),
             disk_bytes=memory.occupied_bytes(run_dir),
         )
     except (OSError, jinja2.UndefinedError) as e:
@@ -65,25 +72,15 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} cannot be read ({e}): the run is not whole") from e
 
 
-def _curve(run_dir: Path, game: str) -> str:
+def _curve(line: curves.Line) -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "curve.svg")
-        curves.plot({run_dir.resolve().name: run_dir}, curves.dopamine(game), game, path)
+        plots.save(plots.learning_curves([line], "agent_steps"), path)
         return _data_uri(path.read_bytes(), "image/svg+xml")
 
 
 def _data_uri(content: bytes, mime_type: str) -> str:
     return f"data:{mime_type};base64,{base64.b64encode(content).decode()}"
-
-
-def _windows(
-    agent_steps: Any, scores: Any, game: str
-) -> list[tuple[curves.Window, curves.PublishedWindow | None]]:
-    published = {window.agent_steps: window for window in curves.dopamine(game)}
-    return [
-        (window, published.get(window.agent_steps))
-        for window in curves.windows(agent_steps, scores)
-    ]
 
 
 def _films(run_dir: Path) -> list[dict[str, str]]:
@@ -105,25 +102,20 @@ def _film_uri(path: Path) -> str:
     return _data_uri(content, mime_type)
 
 
-def _speed(scalars: Mapping[str, Sequence[tuple[int, float]]]) -> dict[str, Any]:
+def _speed(scalars: Mapping[str, Sequence[tuple[int, float]]], hours: float) -> dict[str, Any]:
     """Medians over the points of TensorBoard, the most memory, and each stage's share of time."""
     groups = {name: [value for _, value in points] for name, points in scalars.items()}
-    speeds = {
-        name.removeprefix("4_speed/").replace("_", " "): median(values)
-        for name, values in groups.items()
-        if name.endswith("_per_second")
-    }
-    points = scalars.get("4_speed/agent_steps_per_second", [])
-    passed = zip([(0, 0.0), *points], points, strict=False)
-    total = sum((now - before) / rate for (before, _), (now, rate) in passed if rate)
-    seconds = {
-        name.removeprefix("5_seconds/"): sum(values)
-        for name, values in groups.items()
-        if name.startswith("5_seconds/")
-    }
     return {
-        "speeds": speeds,
-        "hours": total / 3600,
-        "shares": {stage: spent / total for stage, spent in seconds.items()} if total else {},
+        "speeds": {
+            name.removeprefix("4_speed/").replace("_", " "): median(values)
+            for name, values in groups.items()
+            if name.endswith("_per_second")
+        },
+        "hours": hours,
+        "shares": {
+            name.removeprefix("5_seconds/"): sum(values) / (3600 * hours)
+            for name, values in groups.items()
+            if name.startswith("5_seconds/")
+        },
         "memory_gigabytes": max(groups.get("4_speed/memory_gigabytes", []), default=None),
     }

@@ -13,13 +13,20 @@ _FLOAT = tf.float32.as_datatype_enum
 
 
 def evaluations(run_dir: Path) -> list[dict[str, Any]]:
-    """The evaluations that the training made, `evaluations.jsonl`; empty if there is none yet."""
-    return _lines(run_dir / "evaluations.jsonl")
+    """The evaluations that the training made, `evaluations.jsonl`; empty if there is none yet.
 
-
-def evaluated(run_dir: Path) -> list[dict[str, Any]]:
-    """What `launch/evaluate.py` found, `evaluate.jsonl`; empty if it was not run yet."""
-    return _lines(run_dir / "evaluate.jsonl")
+    Raises:
+      UserError: the file is damaged.
+    """
+    path = run_dir / "evaluations.jsonl"
+    if not path.exists():
+        return []
+    # One that is being written while we read may be torn; it is the last one.
+    lines = path.read_text().splitlines(keepends=True)
+    try:
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+    except ValueError as e:
+        raise UserError(f"{path} is damaged ({e}): move it away") from e
 
 
 def scalars(run_dir: Path) -> dict[str, list[tuple[int, float]]]:
@@ -34,14 +41,3 @@ def scalars(run_dir: Path) -> dict[str, list[tuple[int, float]]]:
                         point = event.step, float(tf.make_ndarray(value.tensor))
                         found.setdefault(value.tag, []).append(point)
     return found
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    # One that is being written while we read may be torn; it is the last one.
-    lines = path.read_text().splitlines(keepends=True)
-    try:
-        return [json.loads(line) for line in lines if line.endswith("\n")]
-    except ValueError as e:
-        raise UserError(f"{path} is damaged ({e}): move it away") from e

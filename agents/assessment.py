@@ -1,0 +1,140 @@
+"""Assessment: a player goes in; its evaluation, as one JSON line of `evaluate.jsonl`, comes out."""
+
+import json
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, TextIO
+
+from agents import configuration, protocols, scores
+from agents.errors import UserError
+from agents.evaluation import Evaluation, Evaluator
+from agents.players import Player
+from agents.reporting.intervals import interquartile_mean, interval
+from agents.run_directory import current_commit
+
+FILE = "evaluate.jsonl"
+EPISODES = 100
+PASSING_GRADES = {"space_invaders": 200}  # of the course that this project grew from
+
+
+def evaluator(player: Player, **arguments: Any) -> Evaluator:
+    """Plays by the rules in force, without the shorter games of an evaluation during training.
+
+    Args:
+      player: who plays.
+      arguments: of `Evaluator`; None leaves what the configuration says.
+    """
+    rules = protocols.rules(configuration.bindings())
+    given = {name: value for name, value in arguments.items() if value is not None}
+    given.setdefault("max_frames_per_episode", rules["max_frames_per_episode"])
+    return Evaluator(player.agent, **given)
+
+
+def evaluate(
+    player: Player, evaluator: Evaluator, progress: Callable[[int, int], None] = lambda *_: None
+) -> dict[str, Any]:
+    """Plays the evaluator's games and says all that is to be known of them.
+
+    Returns:
+      Values as JSON has them; `docs/toolbox.md` lists them.
+    """
+    start = time.perf_counter()
+    evaluation = evaluator.run(progress)
+    seconds = time.perf_counter() - start
+    rules = protocols.rules(configuration.bindings())
+    names = protocols.names(rules, in_training=False)
+    return {
+        "game": player.game,
+        "algorithm": player.algorithm,
+        "agent_steps": player.agent_steps,
+        "frames": player.frames,
+        "trained_by_commit": player.commit,
+        "protocols": names,
+        "rules": rules | {"terminal_on_life_loss": False},
+        "epsilon": evaluator.epsilon,
+        "seed": evaluator.seed,
+        "num_envs": evaluator.num_envs,
+        "episodes": evaluator.episodes,
+        **_statistics(evaluation),
+        "published": [p._asdict() for p in scores.beside(player.game, names, player.agent_steps)],
+        "scores": evaluation.scores.tolist(),
+        "episode_frames": evaluation.frames.tolist(),
+        "commit": current_commit(),
+        "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "wall_seconds": round(seconds, 1),
+    }
+
+
+def _statistics(evaluation: Evaluation) -> dict[str, Any]:
+    """Those of `Evaluation.statistics`, and robust ones as rliable (Agarwal et al. 2021) has them.
+
+    The intervals are 95% percentile bootstraps over the games.
+    """
+    statistics = evaluation.statistics()
+    grade = statistics["mean"] - statistics["sd"]
+    robust = {
+        "iqm": float(interquartile_mean(evaluation.scores)),
+        "mean_interval": interval(evaluation.scores),
+        "iqm_interval": interval(evaluation.scores, interquartile_mean),
+        "grade": grade,
+    }
+    passing = PASSING_GRADES.get(evaluation.game)
+    return statistics | robust | ({} if passing is None else {"passes": grade >= passing})
+
+
+def evaluate_into(
+    directory: Path, player: Player, evaluator: Evaluator, show: Callable[[int, str], None]
+) -> dict[str, Any]:
+    """Adds an evaluation to the `evaluate.jsonl` of a run or a model, and returns it.
+
+    Args:
+      directory: that has, or gets, the file.
+      player: who plays.
+      evaluator: of the player.
+      show: is told how many games are over, and a remark.
+
+    Raises:
+      UserError: the file cannot be written; nothing was played.
+    """
+    with _open(directory) as log:
+        line = evaluate(player, evaluator, lambda games, steps: show(games, f"{steps:,} steps"))
+        print(json.dumps(line), file=log)
+    return line
+
+
+def _open(directory: Path) -> TextIO:
+    try:
+        return (directory / FILE).open("a")
+    except OSError as e:
+        raise UserError(
+            f"{directory / FILE} cannot be written ({e.strerror}): copy the run to a folder of "
+            "your own"
+        ) from e
+
+
+def evaluations(directory: Path) -> list[dict[str, Any]]:
+    """The lines of a run's `evaluate.jsonl`, oldest first; a torn last one is left out."""
+    try:
+        lines = (directory / FILE).read_text().splitlines(keepends=True)
+    except FileNotFoundError:
+        return []
+    try:
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+    except ValueError as e:
+        raise UserError(f"{directory / FILE} is damaged ({e}): move it away") from e
+
+
+def newest(directory: Path) -> dict[str, Any]:
+    """The last of `evaluations`.
+
+    Raises:
+      UserError: there is none.
+    """
+    lines = evaluations(directory)
+    if not lines:
+        raise UserError(
+            f"{directory} is not evaluated yet: python launch/evaluate.py --run_dir={directory}"
+        )
+    return lines[-1]

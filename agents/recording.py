@@ -1,0 +1,93 @@
+"""Recording: trained agents go in; films of games that they play come out."""
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents import assessment, players
+from agents.errors import UserError
+from agents.evaluation import Evaluator
+from agents.players import Player
+from agents.reporting.film import film
+from agents.restoring import saved_agents
+
+CHOICES = ("first", "best", "worst")
+Progress = Callable[[int, int], None]  # as `Evaluator.run` takes it
+
+
+@dataclasses.dataclass(frozen=True)
+class Film:
+    """A film that is made while its frames are taken."""
+
+    name: str
+    frames: Iterator[np.ndarray]  # uint8 [H, W, 3] RGB, 60 a second
+    length_frames: int  # those of a no-op start included, which are not shown
+
+
+def chosen_games(
+    player: Player,
+    evaluator: Evaluator,
+    choices: Sequence[str],
+    *,
+    scale: int,
+    overlay: bool,
+    progress: Progress,
+) -> list[Film]:
+    """Plays an evaluation's games and films those of `CHOICES`."""
+    evaluation = evaluator.run(progress)
+    scores = evaluation.scores
+    games = {"first": 0, "best": int(scores.argmax()), "worst": int(scores.argmin())}
+    caption = _caption(player) if overlay else ""
+    seen_by = player.agent if overlay else None
+    return [
+        Film(
+            f"{player.agent_steps}_{choice}",
+            film(
+                evaluation,
+                evaluator,
+                games[choice],
+                scale=scale,
+                caption=caption,
+                overlay=seen_by,
+            ),
+            int(evaluation.frames[games[choice]]),
+        )
+        for choice in choices
+    ]
+
+
+def progress_of_run(
+    run_dir: Path,
+    protocol: str | None,
+    arguments: dict[str, Any],
+    *,
+    scale: int,
+    overlay: bool,
+    progress: Progress,
+) -> Film:
+    """Films the first game of every agent that a run has kept, one after the other.
+
+    Raises:
+      UserError: there is none.
+    """
+    films, lengths = [], []
+    for agent_steps in saved_agents(run_dir):
+        player = players.from_run(run_dir, agent_steps, protocol)
+        evaluator = assessment.evaluator(player, episodes=1, **arguments)
+        evaluation = evaluator.run(progress)
+        seen_by = player.agent if overlay else None
+        films.append(
+            film(evaluation, evaluator, 0, scale=scale, caption=_caption(player), overlay=seen_by)
+        )
+        lengths.append(int(evaluation.frames[0]))
+    if not films:
+        raise UserError(f"{run_dir} has no checkpoint yet: give the run directory of a training")
+    return Film("progress", itertools.chain.from_iterable(films), sum(lengths))
+
+
+def _caption(player: Player) -> str:
+    return f"{player.agent_steps:,} agent steps"
