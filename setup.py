@@ -19,11 +19,14 @@ def read(*path):
         return file.read()
 
 
+HUB = ["huggingface_hub>=2,<3"]
 PLOT = [
     "matplotlib>=3.8",
     "pandas<3",  # rliable's arch fails with pandas 3
     "rliable>=1.0.8",
 ]
+REPORT = ["matplotlib>=3.8", "jinja2>=3.1"]
+TUNE = ["matplotlib>=3.8", "optuna>=5,<6"]
 VIDEO = ["imageio-ffmpeg>=0.5"]
 
 setup(
@@ -35,7 +38,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.12",
     packages=find_packages(include=["agents", "agents.*", "gin_configs", "launch"]),
-    package_data={"agents": ["data/*"], "gin_configs": ["*.gin"]},
+    package_data={"agents": ["data/*", "reporting/*.html"], "gin_configs": ["*.gin", "*.space"]},
     # Reverb 0.14, the last one, is linked against TensorFlow 2.15, and TF-Agents 0.19 pins
     # typing-extensions; constraints.txt names one set of versions that fits together.
     install_requires=[
@@ -51,6 +54,7 @@ setup(
         "gin-config>=0.5.0,<0.6",
         "grpcio>=1.62,<2",
         "numpy>=1.23.5,<2",
+        "packaging>=23",
         "pillow>=10",
         "prometheus-client>=0.20,<1",
         "psutil>=5.9",
@@ -61,14 +65,20 @@ setup(
     ],
     extras_require={
         "cuda": ["tensorflow[and-cuda]>=2.15.1,<2.16"],
+        "hub": HUB,
         "onnx": ["tf2onnx>=1.16,<2", "onnx>=1.16,<1.18", "onnxruntime>=1.18"],
         "plot": PLOT,
+        "report": REPORT,
+        "tune": TUNE,
         "video": VIDEO,
         "test": [
-            *PLOT,
+            *HUB,
+            *REPORT,
+            *TUNE,
             *VIDEO,
             "hypothesis>=6.100",
             "opencv-python-headless>=4.9,<4.12",
+            "playwright>=1.45",
             "pyright[nodejs]>=1.1.400",
             "pytest>=8",
             "ruff>=0.6",
@@ -85,6 +95,11 @@ setup(
             "atari-dqn-export = launch.export:cli",
             "atari-dqn-serve = launch.serve:cli",
             "atari-dqn-play = launch.play:cli",
+            "atari-dqn-dashboard = launch.dashboard:cli",
+            "atari-dqn-doctor = launch.doctor:cli",
+            "atari-dqn-hub = launch.hub:cli",
+            "atari-dqn-report = launch.report:cli",
+            "atari-dqn-tune = launch.tune:cli",
         ]
     },
 )

@@ -69,8 +69,7 @@ class Checkpoints:
         tf.train.Checkpoint(agent=agent).write(str(partial / "agent" / "ckpt"))
         save_replay(partial / "replay")
         _write(partial / "state.json", state)
-        files = {str(path.relative_to(partial)): _digest(path) for path in _files(partial)}
-        _write(partial / _MANIFEST, {"format": FORMAT, "files": files})
+        _write_manifest(partial)
         for directory in (partial, *(path for path in partial.rglob("*") if path.is_dir())):
             _sync(directory)
         final = self._directory / f"{agent_steps:012d}"
@@ -148,8 +147,35 @@ def numbered(directory: Path) -> list[Path]:
     return sorted(path for path in directory.glob("[0-9]*") if path.name.isdigit())
 
 
+def save_networks(directory: Path, agent_steps: int, agent: tf.Module) -> Path:
+    """Writes a checkpoint that is enough to act, not to go on training.
+
+    Args:
+      directory: of checkpoints, where none has this name.
+      agent_steps: its name.
+      agent: with all variables; an optimizer has some only once it was used.
+
+    Returns:
+      The checkpoint.
+    """
+    path = directory / f"{agent_steps:012d}"
+    (path / "agent").mkdir(parents=True)
+    tf.train.Checkpoint(agent=agent).write(str(path / "agent" / "ckpt"))
+    _write_manifest(path)
+    return path
+
+
 def load_state(path: Path) -> dict[str, Any]:
-    """The `state` of a checkpoint."""
+    """The `state` of a checkpoint.
+
+    Raises:
+      UserError: it has none, so a training cannot go on from it.
+    """
+    if not (path / "state.json").exists():
+        raise UserError(
+            f"{path} holds networks only, so a training cannot go on from it: evaluate or export "
+            "it, or train its config.gin in another --run_dir"
+        )
     return json.loads((path / "state.json").read_text())
 
 
@@ -189,6 +215,11 @@ def _digest(path: Path) -> dict[str, Any]:
             sha256.update(block)
         os.fsync(file.fileno())
     return {"bytes": path.stat().st_size, "sha256": sha256.hexdigest()}
+
+
+def _write_manifest(path: Path) -> None:
+    files = {str(file.relative_to(path)): _digest(file) for file in _files(path)}
+    _write(path / _MANIFEST, {"format": FORMAT, "files": files})
 
 
 def _damage(path: Path) -> str | None:

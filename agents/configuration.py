@@ -7,6 +7,7 @@ may import modules of this package only, so a configuration that came from elsew
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import difflib
 import importlib.resources
@@ -76,6 +77,34 @@ def load(
         raise
 
 
+def read(name: str) -> list[tuple[str, Any, str]]:
+    """The bindings of one file, which may include none, without putting them in force.
+
+    Returns:
+      The full name, the value and the place (`"file.gin:3: "`) of each.
+
+    Raises:
+      UserError: as `load`.
+    """
+    path = _find(name, _Source())
+    found = []
+    for statement, at in _statements(_text(path, _Source()), _Source((path,))):
+        if not isinstance(statement, config_parser.BindingStatement):
+            raise UserError(f"{at}this file may hold bindings only: remove this line")
+        found.append((_binding_name(_key(statement, at)), statement.value, str(at)))
+    return found
+
+
+def located(name: str) -> str:
+    """The name of a gin file as it is understood from anywhere: shipped, or an absolute path.
+
+    Raises:
+      UserError: there is no such file.
+    """
+    path = _find(name, _Source())
+    return path.name if path.parent == _SHIPPED else str(path)
+
+
 def _clear() -> None:
     gin.clear_config()
     _origins.clear()
@@ -97,12 +126,16 @@ def _load_file(name: str, included_from: _Source) -> None:
     path = _find(name, included_from)
     if path in included_from.files:
         raise UserError(f"{included_from}{name} includes itself: remove this line")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{included_from}cannot read the gin file {path}: {error}") from None
+    text = _text(path, included_from)
     is_composed = included_from.is_composed or path.parent == _SHIPPED
     _load_text(text, _Source((*included_from.files, path), is_composed=is_composed))
+
+
+def _text(path: Path, included_from: _Source) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{included_from}cannot read the gin file {path}: {error}") from None
 
 
 def _find(name: str, included_from: _Source) -> Path:
@@ -261,6 +294,14 @@ def bindings() -> dict[str, str]:
     return dict(sorted((_binding_name(key), repr(value)) for key, value in _bound()))
 
 
+def argument(of: Callable, name: str) -> Any:
+    """What is bound to an argument of a configurable, a literal; its default where nothing is."""
+    bound = bindings().get(f"{of.__name__}.{name}")
+    if bound is None:
+        return inspect.signature(of).parameters[name].default
+    return ast.literal_eval(bound)
+
+
 def differences(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
     """One line per binding that differs between a run's `bindings()` and the present ones."""
     return [
@@ -268,6 +309,36 @@ def differences(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
         for name in sorted({*old, *new})
         if old.get(name) != new.get(name)
     ]
+
+
+def check_own() -> None:
+    """For a configuration of unknown origin: refuses what is not this package's own.
+
+    gin evaluates nothing, but `@name` makes whatever is registered under a name be called later,
+    and other libraries register functions that read and write files.
+
+    Raises:
+      UserError: a binding of something else, or a reference to it.
+    """
+    for key, value in _bound():
+        named = [key[1], *(found.selector for found in _referenced(value))]
+        foreign = [selector for selector in named if not selector.startswith("agents.")]
+        if foreign:
+            raise UserError(
+                f"{_origins[key]}{_binding_name(key)} names {foreign[0]}, which is not of this "
+                "package: a configuration from elsewhere may not"
+            )
+
+
+def _referenced(value: Any) -> Iterator[gin_config.Configurable]:
+    """What the references within a value stand for."""
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _referenced(item)
+    elif _is_reference(value):
+        yield value.configurable
 
 
 def check_used() -> None:

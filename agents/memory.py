@@ -67,7 +67,7 @@ def check_disk(transitions: int, game: str, run_dir: Path) -> None:
     Raises:
       UserError: with what they take, what is free, and the `Replay.capacity` that would fit.
     """
-    free = shutil.disk_usage(run_dir).free + _occupied_bytes(run_dir / "checkpoints")
+    free = shutil.disk_usage(run_dir).free + occupied_bytes(run_dir / "checkpoints")
     bytes_per_transition = CHECKPOINTS * disk_bytes_per_transition(game)
     fitting = free // bytes_per_transition
     if transitions > fitting:
@@ -121,7 +121,7 @@ def _cgroup_rooms(own_cgroups: Path, mount: Path) -> Iterator[int]:
             yield max(0, room + int(statistics[statistics.index(cache) + 1]))
 
 
-def _occupied_bytes(directory: Path) -> int:
+def occupied_bytes(directory: Path) -> int:
     """Disk that the files in a directory take, each counted once however often it is linked."""
     stats = [path.stat() for path in directory.rglob("*") if path.is_file()]
     return sum({(stat.st_dev, stat.st_ino): stat.st_size for stat in stats}.values())

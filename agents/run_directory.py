@@ -43,7 +43,7 @@ class RunDirectory:
         self.path = path.expanduser().resolve()
         try:
             self._is_made_here = _make(self.path)
-            self._lock = _locked(self.path / _LOCK)
+            self._lock = locked(self.path / _LOCK)
         except BlockingIOError as e:
             raise UserError(
                 f"another process trains in {path}: wait for it or choose another --run_dir"
@@ -147,8 +147,8 @@ def _make(directory: Path) -> bool:
     return True
 
 
-def _locked(path: Path) -> TextIO:
-    """The file, open, and locked as long as it is.
+def locked(path: Path) -> TextIO:
+    """A file, open, and locked as long as it is; other descriptors cannot lock it meanwhile.
 
     Raises:
       BlockingIOError: another process has locked it, or removed it before it was locked here.

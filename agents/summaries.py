@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import tensorflow as tf
 from PIL import Image
 
@@ -119,6 +120,7 @@ class RunLog:
             "4_speed/frames_per_second": steps_per_second * self._frameskip,
             "4_speed/updates_per_second": (updates - updates_then) / (now - then),
             "4_speed/frames": agent_steps * self._frameskip,
+            "4_speed/memory_gigabytes": psutil.Process().memory_info().rss / 1e9,
         }
         if self._recent:
             _, scores, clipped_returns, frames, _ = zip(*self._recent, strict=True)

@@ -4,8 +4,9 @@ A mistake of the user's ends a command with one line, `error: ...`, and exit sta
 shows the docstring of the command's module and its flags.
 """
 
+import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
 from absl import app, flags
@@ -27,8 +28,26 @@ def define_gin_flags() -> None:
     )
 
 
-def run(main: Callable[[list[str]], None]) -> None:
-    """Parses the command line, calls `main` with what no flag took (the program's name), exits."""
+@contextlib.contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Around imports that need this extra of setup.py.
+
+    Raises:
+      UserError: a package of it is missing.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise UserError(f"{error.name} is missing: pip install 'atari-dqn[{name}]'") from error
+
+
+def run(main: Callable[[list[str]], None], actions: Sequence[str] = ()) -> None:
+    """Parses the command line, calls `main` with what no flag took, and exits.
+
+    Args:
+      main: gets the program's name and, where there are actions, one of them.
+      actions: words, one of which the user must give.
+    """
     if {"--help", "-help", "-h"} & set(sys.argv[1:]):
         module = sys.modules[main.__module__]
         options = flags.FLAGS.module_help(module).partition(":\n")[2]
@@ -43,16 +62,18 @@ def run(main: Callable[[list[str]], None]) -> None:
         except KeyboardInterrupt:
             sys.exit(130)
 
-    app.run(guarded, flags_parser=_parse)
+    app.run(guarded, flags_parser=lambda argv: _parse(argv, actions))
 
 
-def _parse(argv: list[str]) -> list[str]:
+def _parse(argv: list[str], actions: Sequence[str]) -> list[str]:
     try:
         rest = flags.FLAGS(argv)
     except flags.Error as error:
         _fail(" ".join(str(error).split()))
-    if rest[1:]:
-        _fail(f"unexpected argument {rest[1]!r}: every option starts with --, see --help")
+    if actions and rest[1:2] not in [[action] for action in actions]:
+        _fail(f"say {' or '.join(actions)}, see --help")
+    if rest[1 + bool(actions) :]:
+        _fail(f"unexpected argument {rest[-1]!r}: every option starts with --, see --help")
     if flags.FLAGS["verbosity"].using_default_value:
         flags.FLAGS.verbosity = -1  # warnings; absl would turn on the libraries' own chatter
     return rest

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import gin
 import pytest
 
+import agents.training  # noqa: F401 (makes every name known to gin)
 import gin_configs
 from agents import configuration
 from agents.errors import UserError
@@ -140,8 +141,6 @@ def test_names_of_ours_win_over_those_of_tf_agents():
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_shipped_file_loads_by_name_from_anywhere(name, tmp_path, monkeypatch):
-    import agents.training  # noqa: F401
-
     monkeypatch.chdir(tmp_path)
     configuration.load([name])
     by_file = configuration.bindings()
@@ -284,7 +283,6 @@ def test_a_binding_hidden_by_an_inner_scope_is_unused():
 
 
 def test_shipped_files_are_exempt_unless_the_user_overrides_them():
-    import agents.training  # noqa: F401
 
     configuration.load(["dqn.gin"])
     configuration.check_used()
@@ -336,3 +334,46 @@ def test_one_protocol_replaces_another_but_two_are_refused(write):
     for other in ("atari_100k.gin", mine):
         line = error_of([game, "nature.gin", other])
         assert line.startswith(f"nature.gin and {other} both set {skip}")
+
+
+def test_an_own_configuration_names_this_package_only():
+    configuration.load(["space_invaders.gin"])
+    configuration.check_own()
+
+
+@pytest.mark.parametrize(
+    ("binding", "message"),
+    [
+        ("Training.agent = @dqn_agent.DqnAgent", r"Training\.agent names tf_agents\..*DqnAgent"),
+        ("Training.agent = [{'a': @dqn_agent.DqnAgent()}]", r"Training\.agent names tf_agents\."),
+        ("Training.agent = %X\nX = (@dqn_agent.DqnAgent,)", r"Training\.agent names tf_agents\."),
+        ("dqn_agent.DqnAgent.gamma = 0.5", r"DqnAgent\.gamma names tf_agents\."),
+    ],
+)
+def test_a_configuration_from_elsewhere_may_name_nothing_else(write, binding, message):
+    configuration.load([write("theirs.gin", binding)])
+    with pytest.raises(UserError, match=message):
+        configuration.check_own()
+
+
+def test_bindings_are_read_without_effect(write):
+    path = write("some.gin", "# Note", "dqn.DQN.gamma = {'low': 0.9}", "X = [1, @DQN]")
+    ((name, value, place), (macro, _, _)) = configuration.read(path)
+    assert (name, value, place) == ("DQN.gamma", {"low": 0.9}, "some.gin:2: ")
+    assert macro == "X"
+    assert configuration.bindings() == {}
+
+
+def test_a_file_is_located_from_anywhere(write, monkeypatch):
+    path = write("some.gin", "Engine.cylinders = 4")
+    located = configuration.located(path)
+    assert configuration.located("pong") == "pong.gin"
+    monkeypatch.chdir("/")
+    configuration.load([located])
+    assert configuration.bindings() == {"Engine.cylinders": "4"}
+
+
+def test_an_argument_is_what_is_bound_or_its_default():
+    configuration.load([], ["Engine.litres = %SIZE", "SIZE = 3.5"])
+    assert configuration.argument(Engine, "litres") == 3.5
+    assert configuration.argument(Engine, "fuel") == "petrol"

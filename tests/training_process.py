@@ -1,10 +1,12 @@
 """Trainings of a few hundred agent steps, for the tests: in this process or in one to be killed."""
 
 import contextlib
+import importlib
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterator
+import types
+from collections.abc import Iterator, Mapping
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +24,8 @@ BINDINGS = (
     "Replay.batch_size = 8",
     "q_network.precision = 'float32'",
 )
+
+_NO_CHANGE: Mapping[str, str] = types.MappingProxyType({})
 
 # The server imports TensorFlow once; its children start training in a fraction of a second.
 _context = multiprocessing.get_context("forkserver")
@@ -94,9 +98,18 @@ class Finished(NamedTuple):
     stderr: str
 
 
-def start_command(folder: Path, *arguments: str) -> ForkServerProcess:
-    """Starts `python launch/train.py ARGUMENTS` in this folder, in a process of its own."""
-    process = _context.Process(target=_command, args=(folder, arguments))
+def start_command(
+    folder: Path, *arguments: str, name: str = "train", environment: Mapping[str, str] = _NO_CHANGE
+) -> ForkServerProcess:
+    """Starts `python launch/NAME.py ARGUMENTS` in this folder, in a process of its own.
+
+    Args:
+      folder: takes what it prints, as `stdout` and `stderr`, too.
+      arguments: of the command.
+      name: of the command.
+      environment: variables, beside those that the first of these processes was started with.
+    """
+    process = _context.Process(target=_command, args=(name, folder, arguments, dict(environment)))
     process.start()
     return process
 
@@ -108,16 +121,20 @@ def finish(process: ForkServerProcess, folder: Path) -> Finished:
     return Finished(process.exitcode, *outputs)
 
 
-def command(folder: Path, *arguments: str) -> Finished:
-    """Runs `python launch/train.py ARGUMENTS` in this folder, in a process of its own."""
-    return finish(start_command(folder, *arguments), folder)
+def command(
+    folder: Path, *arguments: str, name: str = "train", environment: Mapping[str, str] = _NO_CHANGE
+) -> Finished:
+    """Runs `python launch/NAME.py ARGUMENTS`; the arguments are those of `start_command`."""
+    process = start_command(folder, *arguments, name=name, environment=environment)
+    return finish(process, folder)
 
 
-def _command(folder: Path, arguments: tuple[str, ...]) -> None:
+def _command(
+    name: str, folder: Path, arguments: tuple[str, ...], environment: dict[str, str]
+) -> None:
     os.chdir(folder)
-    for name, number in (("stdout", 1), ("stderr", 2)):
-        os.dup2(os.open(name, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), number)
-    sys.argv = ["launch/train.py", *arguments]
-    from launch import train
-
-    train.cli()
+    os.environ.update(environment)
+    for stream, number in (("stdout", 1), ("stderr", 2)):
+        os.dup2(os.open(stream, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), number)
+    sys.argv = [f"launch/{name}.py", *arguments]
+    importlib.import_module(f"launch.{name}").cli()
