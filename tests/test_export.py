@@ -160,7 +160,7 @@ def test_the_golden_answers_are_those_of_the_agent(version, restored):
     observation = case.inputs["observation"]
     assert observation.shape == (32, 84, 84, 4)
     assert len(np.unique(observation, axis=0)) > 24  # a game may stand still
-    assert len(np.unique(by_signature["frames"].inputs["frames"], axis=0)) == 4
+    assert len(np.unique(by_signature["frames"].inputs["frames"], axis=0)) > 2
     np.testing.assert_array_equal(case.q_values, restored.agent.q_values(observation).numpy())
     np.testing.assert_array_equal(case.action, case.q_values.argmax(axis=-1))
 

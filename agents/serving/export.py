@@ -50,7 +50,8 @@ _OPERATIONS = frozenset(
     }
 )
 # Examples in golden.npz, and agent steps from one to the next; at its start a game stands still.
-_OBSERVATIONS, _FRAMES, _STRIDE = 32, 4, 8
+_OBSERVATIONS, _OBSERVATIONS_STRIDE = 32, 8
+_FRAMES, _FRAMES_STRIDE = 4, 32
 
 
 def export_agent(
@@ -139,9 +140,10 @@ def _save(functions: dict[str, Any], directory: Path) -> None:
 
 
 def _write_golden(agent: DQN, env: AtariEnvironment, directory: Path) -> None:
-    actions = examples.random_actions(env.num_actions, _STRIDE * _OBSERVATIONS - 1)
-    observation = examples.observations(env, actions)[::_STRIDE]
-    frames = examples.frames(env.game, actions[: _STRIDE * _FRAMES - 1], env.frameskip)[::_STRIDE]
+    actions = examples.random_actions(env.num_actions, _OBSERVATIONS_STRIDE * _OBSERVATIONS - 1)
+    observation = examples.observations(env, actions)[::_OBSERVATIONS_STRIDE]
+    actions = actions[: _FRAMES_STRIDE * (_FRAMES - 1)]
+    frames = examples.frames(env.game, actions, env.frameskip)[::_FRAMES_STRIDE]
     q_values = agent.q_values(tf.constant(observation)).numpy()
     frames_q_values = agent.q_values(preprocess(tf.constant(frames))).numpy()
     np.savez_compressed(
