@@ -1,9 +1,9 @@
 """Times the whole training loop, and each of its stages alone, on this machine.
 
-    python launch/speed.py
-    python launch/speed.py --num_envs=8 --num_envs=64 --precision=float32 --json=speed.json
-    python launch/speed.py --what=loop --replay_transitions=1_000_000
-    python launch/speed.py --gin_file=space_invaders.gin --gin_file=rainbow.gin --what=loop
+    python launch/benchmark.py
+    python launch/benchmark.py --num_envs=8 --num_envs=64 --precision=float32 --json=speed.json
+    python launch/benchmark.py --what=loop --replay_transitions=1_000_000
+    python launch/benchmark.py --gin_file=space_invaders.gin --gin_file=rainbow.gin --what=loop
 
 The loop learns from a replay that is filled first, so a large one takes its time.
 """
