@@ -73,6 +73,7 @@ setup(
         "video": VIDEO,
         "test": [
             *HUB,
+            *PLOT,
             *REPORT,
             *TUNE,
             *VIDEO,
