@@ -2,10 +2,12 @@
 # make test    set everything up, then check the format, the style, the types, and run the tests
 # make install, make install-test, make format, make clean
 #
-# PYTHON=... chooses the interpreter, EXTRAS=... the extras of setup.py (cuda if there is a GPU).
+# PYTHON=... chooses the interpreter, EXTRAS=... the extras of setup.py (by default those of the
+# toolbox, and cuda if there is a GPU).
 
 VENV := .venv
-EXTRAS ?= $(if $(shell command -v nvidia-smi),cuda)
+EXTRAS ?= hub,plot,report,tune,video$(if $(shell command -v nvidia-smi),$(comma)cuda)
+comma := ,
 
 IS_SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 11))
 CANDIDATES := python3.11 python3.10 python3
@@ -28,7 +30,6 @@ install-test: $(VENV)/installed-test
 
 $(VENV)/installed: WANTED = $(EXTRAS)
 $(VENV)/installed-test: WANTED = test$(if $(EXTRAS),$(comma)$(EXTRAS))
-comma := ,
 
 $(VENV)/installed $(VENV)/installed-test: setup.py constraints.txt
 	@uname -sm | grep -qx 'Linux x86_64' || { \
