@@ -153,7 +153,7 @@ def save_networks(directory: Path, agent_steps: int, agent: tf.Module) -> Path:
     Args:
       directory: of checkpoints, where none has this name.
       agent_steps: its name.
-      agent: with all variables; an optimizer has some only once it was used.
+      agent: its networks and its optimizer are written.
 
     Returns:
       The checkpoint.

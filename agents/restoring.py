@@ -125,7 +125,7 @@ def _warn(line: str) -> None:
 def _set_networks(agent: DQN, path: Path) -> None:
     try:
         status = tf.train.Checkpoint(agent=agent).read(str(path / "agent" / "ckpt"))
-        # What there is more is the optimizer's, which makes its variables at its first update.
+        # What there is more is of a run of another algorithm's optimizer, or older.
         status.assert_existing_objects_matched().expect_partial()
     except tf.errors.OpError as e:
         raise UserError(

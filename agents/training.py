@@ -134,12 +134,12 @@ class Training:
         self.seconds = StageSeconds()  # spent since the last log
         self._thread = ThreadPoolExecutor(1, "learner")
         self._learned = collections.Counter[str]()  # sums over the updates since the last log
+        self._transitions = min(configuration.argument(Replay, "capacity"), agent_steps)
+        memory.check_memory(self._transitions, self._env.game)
+        memory.check_disk(self._transitions, self._env.game, self._run_dir.path)
         scratch_dir = self._run_dir / "checkpoints" / ".reverb"
         checkpoints.lay_replay(checkpoint, scratch_dir)
         self._replay = Replay(self._env.batch_size, self.agent.n_step, scratch_dir)
-        self._transitions = min(self._replay.capacity, agent_steps)
-        memory.check_memory(self._transitions - len(self._replay), self._env.game)
-        memory.check_disk(self._transitions, self._env.game, self._run_dir.path)
         self._learner = Learner(
             self.agent,
             self._replay.dataset(),

@@ -3,7 +3,7 @@
     python launch/evaluate.py --run_dir=runs/space_invaders_DQN_1
     python launch/evaluate.py --run_dir=runs/space_invaders_DQN_1 --checkpoint=best --episodes=30
     python launch/evaluate.py --run_dir=runs/pong_DQN_1 --protocol=nature --seed=7
-    python launch/evaluate.py --model_dir=runs/pong_DQN_1/exports/pong/1000000 --protocol=dopamine
+    python launch/evaluate.py --model_dir=runs/pong_DQN_1/exports/pong/1 --protocol=dopamine
 
 Prints a table and adds a line to evaluate.jsonl in the run directory (or the model's
 assets.extra/). The same seed gives the same scores. The training may still be running.

@@ -12,13 +12,13 @@ from pathlib import Path
 from absl import flags
 
 from agents.errors import UserError
-from launch import command
+from launch import command, player
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("run_dir", None, "The run directory of a training.")
 flags.DEFINE_string("export_dir", None, "Where models go; default: exports/ in the run directory.")
 flags.DEFINE_string("name", None, "The model's name; default: the game.")
-flags.DEFINE_string("checkpoint", "latest", "Which one: latest, or its number of agent steps.")
+player.define_checkpoint_flag()
 flags.DEFINE_multi_enum(
     "format", [], ["tflite", "onnx"], "Writes this format too; may be given twice."
 )
@@ -28,8 +28,7 @@ def main(argv: list[str]) -> None:
     del argv
     if not FLAGS.run_dir:
         raise UserError("name a run: --run_dir=runs/space_invaders_DQN_1")
-    if FLAGS.checkpoint != "latest" and not FLAGS.checkpoint.isdecimal():
-        raise UserError(f"--checkpoint must be latest or a number, got {FLAGS.checkpoint!r}")
+    checkpoint = player.checkpoint()
 
     import tensorflow as tf
 
@@ -38,11 +37,7 @@ def main(argv: list[str]) -> None:
 
     tf.config.set_visible_devices([], "GPU")  # a training may hold all of its memory
     run_dir = Path(FLAGS.run_dir).expanduser()
-    restored = restoring.restore_agent(
-        run_dir,
-        None if FLAGS.checkpoint == "latest" else int(FLAGS.checkpoint),
-        precision="float32",
-    )
+    restored = restoring.restore_agent(run_dir, checkpoint, precision="float32")
     path = export.export_agent(
         restored.agent,
         restored.env,

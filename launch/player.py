@@ -24,17 +24,22 @@ flags.disclaim_key_flags()  # a flag belongs to the command that calls `define_f
 def define_flags() -> None:
     """Defines --run_dir, --checkpoint, --protocol, --epsilon, --seed and --num_envs."""
     flags.DEFINE_string("run_dir", None, "The run directory of a training.")
-    flags.DEFINE_string(
-        "checkpoint",
-        "last",
-        "Which one: last, best (in the evaluations of its training), or its agent steps.",
-    )
+    define_checkpoint_flag()
     flags.DEFINE_enum(
         "protocol", None, PROTOCOLS, "The rules; default: the run's own, for a model dopamine."
     )
     flags.DEFINE_float("epsilon", None, "Probability of a random action; default: the run's own.")
     flags.DEFINE_integer("seed", 0, "Of games and actions.", lower_bound=0)
     flags.DEFINE_integer("num_envs", 32, "Games side by side, at most.", lower_bound=1)
+
+
+def define_checkpoint_flag() -> None:
+    """Defines --checkpoint."""
+    flags.DEFINE_string(
+        "checkpoint",
+        "last",
+        "Which one: last, best (in the evaluations of its training), or its agent steps.",
+    )
 
 
 def checkpoint() -> int | Literal["best"] | None:

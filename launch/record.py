@@ -1,7 +1,7 @@
 """Records games of a trained agent as mp4 and gif, in the game's own colours and at true speed.
 
     python launch/record.py --run_dir=runs/space_invaders_DQN_1
-    python launch/record.py --run_dir=runs/space_invaders_DQN_1 --games=first,best,worst --overlay
+    python launch/record.py --run_dir=runs/space_invaders_DQN_1 --games=best --games=worst --overlay
     python launch/record.py --run_dir=runs/space_invaders_DQN_1 --progress --formats=mp4
 
 Plays --episodes games and films those of --games; --overlay adds what the network sees and its
@@ -32,6 +32,9 @@ def main(argv: list[str]) -> None:
     del argv
     if not FLAGS.run_dir:
         raise UserError("name a run: --run_dir=runs/space_invaders_DQN_1")
+    if "mp4" in FLAGS.formats:
+        with command.extra("video"):
+            import imageio_ffmpeg  # noqa: F401 (looked for before any game is played)
     player.stay_on_cpu()
     played = None if FLAGS.progress else player.from_flags()
 

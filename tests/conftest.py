@@ -18,6 +18,14 @@ SMALL_RUN_BINDINGS = (
 )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _no_configuration_is_left_to_the_next_file():
+    from agents import configuration
+
+    yield
+    configuration.load([])
+
+
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run directory of a complete short training on Space Invaders, with two checkpoints.

@@ -24,9 +24,8 @@ def _no_configuration_stays():
 def model(small_run, tmp_path_factory) -> Path:
     restored = restore_agent(small_run, precision="float32")
     directory = tmp_path_factory.mktemp("exports")
-    return export_agent(
-        restored.agent, restored.env, directory, agent_steps=restored.agent_steps, commit="abc"
-    )
+    origin = {"agent_steps": restored.agent_steps, "commit": "abc"}
+    return export_agent(restored.agent, restored.env, directory, name="policy", origin=origin)
 
 
 @pytest.fixture(scope="module")

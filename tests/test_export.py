@@ -228,7 +228,7 @@ def test_a_run_that_cannot_be_exported_is_one_line(small_run, tmp_path, missing,
     ("arguments", "message"),
     [
         ([], "name a run: --run_dir=runs/space_invaders_DQN_1"),
-        (["--run_dir=r", "--checkpoint=x"], "--checkpoint must be latest or a number, got 'x'"),
+        (["--run_dir=r", "--checkpoint=x"], "--checkpoint must be last, best or a number, got 'x'"),
     ],
 )
 def test_a_command_line_that_says_too_little_is_one_line(tmp_path, arguments, message):

@@ -81,9 +81,8 @@ def test_it_trains_saves_resumes_and_is_exported(algorithm, bindings, tmp_path):
     assert updates == (run.agent_steps - 100) // 10
 
     restored = restore_agent(tmp_path, precision="float32")
-    version = export_agent(
-        restored.agent, restored.env, tmp_path / "exports", agent_steps=run.agent_steps, commit=None
-    )
+    exports = tmp_path / "exports"
+    version = export_agent(restored.agent, restored.env, exports, name=algorithm, origin={})
     observation = tf.zeros((1, 84, 84, 4), tf.uint8)
     served = tf.saved_model.load(str(version)).signatures["serving_default"]
     q_values = served(observation=observation)["q_values"]

@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("agents", "gin_configs", "launch")
-SHIPPED_SUFFIXES = {".py", ".gin", ".space", ".csv", ".html"}
+SHIPPED_SUFFIXES = {".py", ".pyi", ".gin", ".space", ".csv", ".html"}
 
 
 @pytest.fixture(scope="module")

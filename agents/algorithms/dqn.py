@@ -127,6 +127,8 @@ class DQN(dqn_agent.DqnAgent):
         self._double = double
         self._max_gradient_norm = max_gradient_norm
         self._augmentation = augmentation
+        if augmentation is not None:  # its arguments are looked at now, not at the first update
+            augmentation(tf.zeros((1, *OBSERVATION_SHAPE), tf.uint8))
         self._online, self._target = (self._make_model(network) for _ in range(2))
         super().__init__(
             ts.time_step_spec(observation_spec()),

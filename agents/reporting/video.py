@@ -31,7 +31,7 @@ def write(
       gif_seconds: the gif ends after them, since it grows by megabytes a minute.
 
     Raises:
-      UserError: the encoder is missing, or the files cannot be written.
+      UserError: the files cannot be written.
     """
     partial = {name: path.with_name(f".{path.name}.partial.{name}") for name in formats}
     try:
@@ -56,10 +56,8 @@ def write(
 
 
 def _write_mp4(frames: Iterator[np.ndarray], path: Path) -> None:
-    try:
-        import imageio_ffmpeg
-    except ImportError as e:
-        raise UserError("videos need an encoder: pip install 'atari-dqn[video]'") from e
+    import imageio_ffmpeg  # of the extra `video`
+
     first = next(frames)
     encoder = imageio_ffmpeg.write_frames(
         str(path),
