@@ -48,6 +48,7 @@ def test_an_update_augments_both_observations_each_on_its_own():
         return tf.zeros_like(images) + len(seen)
 
     agent = make_agent(DQN, augmentation=augmentation)
+    seen.clear()  # an agent tries its augmentation when it is made
     window = random_window(np.random.default_rng(0), ENDINGS[1])
     transition = to_transition(window, 0.99, 1.0)
     info = agent._train(transition, None)  # eagerly, so that the images can be looked at

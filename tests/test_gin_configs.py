@@ -123,3 +123,10 @@ def test_the_worked_example_of_an_algorithm_works(tmp_path, monkeypatch):
     soft = np.log(np.mean(np.exp(30 * next_q_values), axis=1)) / 30
     target = time_step.reward + 0.99 * time_step.discount * soft
     np.testing.assert_allclose(agent.loss(transition).extra.target, target, rtol=1e-4)
+
+
+def test_the_arguments_of_an_augmentation_count_as_used():
+    binding = "shift_and_intensity.max_shift_pixels = 2"
+    configuration.load(["pong.gin", "drq_eps.gin"], [binding])
+    gin.get_bindings(training.Training)["agent"](NUM_ACTIONS)
+    configuration.check_used()
