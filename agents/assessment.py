@@ -12,6 +12,7 @@ from agents.errors import UserError
 from agents.evaluation import Evaluation, Evaluator
 from agents.players import Player
 from agents.reporting.intervals import interquartile_mean, interval
+from agents.reporting.records import json_lines
 from agents.run_directory import current_commit
 
 FILE = "evaluate.jsonl"
@@ -115,14 +116,7 @@ def _open(directory: Path) -> TextIO:
 
 def evaluations(directory: Path) -> list[dict[str, Any]]:
     """The lines of a run's `evaluate.jsonl`, oldest first; a torn last one is left out."""
-    try:
-        lines = (directory / FILE).read_text().splitlines(keepends=True)
-    except FileNotFoundError:
-        return []
-    try:
-        return [json.loads(line) for line in lines if line.endswith("\n")]
-    except ValueError as e:
-        raise UserError(f"{directory / FILE} is damaged ({e}): move it away") from e
+    return json_lines(directory / FILE)
 
 
 def newest(directory: Path) -> dict[str, Any]:

@@ -65,8 +65,7 @@ class Checkpoints:
                 shutil.rmtree(path)
         partial = self._directory / _PARTIAL
         shutil.rmtree(partial, ignore_errors=True)
-        (partial / "agent").mkdir(parents=True)
-        tf.train.Checkpoint(agent=agent).write(str(partial / "agent" / "ckpt"))
+        _write_agent(partial, agent)
         save_replay(partial / "replay")
         _write(partial / "state.json", state)
         _write_manifest(partial)
@@ -128,8 +127,7 @@ class BestAgent:
             return
         partial = self._directory / _PARTIAL
         shutil.rmtree(partial, ignore_errors=True)
-        (partial / "agent").mkdir(parents=True)
-        tf.train.Checkpoint(agent=agent).write(str(partial / "agent" / "ckpt"))
+        _write_agent(partial, agent)
         _write(partial / _EVALUATION, {"mean": mean})
         for path in (*partial.rglob("*"), partial):
             _sync(path)
@@ -159,8 +157,7 @@ def save_networks(directory: Path, agent_steps: int, agent: tf.Module) -> Path:
       The checkpoint.
     """
     path = directory / f"{agent_steps:012d}"
-    (path / "agent").mkdir(parents=True)
-    tf.train.Checkpoint(agent=agent).write(str(path / "agent" / "ckpt"))
+    _write_agent(path, agent)
     _write_manifest(path)
     return path
 
@@ -215,6 +212,11 @@ def _digest(path: Path) -> dict[str, Any]:
             sha256.update(block)
         os.fsync(file.fileno())
     return {"bytes": path.stat().st_size, "sha256": sha256.hexdigest()}
+
+
+def _write_agent(path: Path, agent: tf.Module) -> None:
+    (path / "agent").mkdir(parents=True)
+    tf.train.Checkpoint(agent=agent).write(str(path / "agent" / "ckpt"))
 
 
 def _write_manifest(path: Path) -> None:

@@ -4,7 +4,6 @@ One loop, one process: the driver steps all environments, the learner does the u
 due, and at set numbers of agent steps the run is logged, evaluated and saved.
 """
 
-import ast
 import collections
 import contextlib
 import fractions
@@ -23,12 +22,13 @@ from agents.algorithms.dqn import DQN
 from agents.checkpoints import BestAgent, Checkpoints
 from agents.collection import EpsilonGreedy, LinearEpsilon, StageSeconds, VectorDriver
 from agents.configuration import configurable
-from agents.environments import AtariEnvironment, rom_name
+from agents.environments import AtariEnvironment
 from agents.errors import UserError, require
 from agents.evaluation import Evaluator
 from agents.learner import Learner, NonFiniteLossError
 from agents.profiling import Profiler
 from agents.replay import ImportanceExponent, Replay
+from agents.reporting.runs import game_and_algorithm
 from agents.run_directory import RunDirectory
 from agents.stop_signal import StopSignal
 from agents.summaries import RunLog
@@ -321,6 +321,4 @@ def run_name() -> str:
     for name in ("AtariEnvironment.game", "Training.agent"):
         if name not in bindings:
             raise UserError(f"nothing binds {name}: name a game, as in --gin_file=pong.gin")
-    game = rom_name(ast.literal_eval(bindings["AtariEnvironment.game"]))
-    agent = bindings["Training.agent"].rpartition("/")[2].lstrip("@")
-    return f"{game}_{ast.literal_eval(bindings.get('DQN.name', 'None')) or agent}"
+    return "_".join(game_and_algorithm(bindings))

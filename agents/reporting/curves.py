@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from agents import protocols, scores
 from agents.errors import UserError
+from agents.reporting import records
 from agents.reporting.intervals import interval
 from agents.reporting.runs import Run
 
@@ -155,15 +155,11 @@ def training_hours(run_dir: Path, agent_steps: np.ndarray) -> np.ndarray:
     Each process has an event file, so the time between a stop and the resume does not count.
     """
     steps, hours = [0], [0.0]
-    for path in sorted((run_dir / "events").glob("events.out.tfevents.*")):
+    for path in records.event_files(run_dir):
         before, start = hours[-1], None
-        try:
-            for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-                event = tf.compat.v1.Event.FromString(record)
-                start = start or event.wall_time
-                steps.append(max(steps[-1], event.step))
-                hours.append(before + (event.wall_time - start) / 3600)
-        except tf.errors.DataLossError:
-            pass  # the end, which is being written
+        for event in records.events(path):
+            start = start or event.wall_time
+            steps.append(max(steps[-1], event.step))
+            hours.append(before + (event.wall_time - start) / 3600)
     known = len(steps) > 1
     return np.interp(agent_steps, steps, hours) if known else np.full(len(agent_steps), np.nan)

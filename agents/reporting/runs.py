@@ -3,7 +3,7 @@
 import ast
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +39,17 @@ def find(folders: Iterable[Path]) -> list[Run]:
     return runs
 
 
+def game_and_algorithm(bindings: Mapping[str, str]) -> tuple[str, str]:
+    """The game's ALE name and the algorithm's name, of `configuration.bindings`."""
+    game = rom_name(ast.literal_eval(bindings["AtariEnvironment.game"]))
+    agent = bindings["Training.agent"].rpartition("/")[2].lstrip("@")
+    return game, ast.literal_eval(bindings.get("DQN.name", "None")) or agent
+
+
 def _read(path: Path) -> Run:
     try:
         bindings = json.loads((path / _CONFIG).read_text())
-        game = rom_name(ast.literal_eval(bindings["AtariEnvironment.game"]))
-        agent = bindings["Training.agent"].rpartition("/")[2].lstrip("@")
-        algorithm = ast.literal_eval(bindings.get("DQN.name", "None")) or agent
-        return Run(path, game, algorithm, protocols.rules(bindings))
+        return Run(path, *game_and_algorithm(bindings), protocols.rules(bindings))
     except (OSError, ValueError, KeyError, AttributeError) as e:
         raise UserError(f"{path} holds no run that can be read ({e!r})") from e
 

@@ -1,8 +1,9 @@
 """Origin: a run directory goes in, what an export says of where it comes from comes out."""
 
-import json
 from pathlib import Path
 from typing import Any
+
+from agents.reporting.records import json_lines
 
 
 def of_run(run_dir: Path, agent_steps: int, commit: str | None) -> dict[str, Any]:
@@ -19,12 +20,12 @@ def of_run(run_dir: Path, agent_steps: int, commit: str | None) -> dict[str, Any
     """
     during = [
         line
-        for line in _lines(run_dir / "evaluations.jsonl")
+        for line in json_lines(run_dir / "evaluations.jsonl")
         if line.get("agent_steps", agent_steps + 1) <= agent_steps
     ]
     after = [
         line
-        for line in _lines(run_dir / "evaluate.jsonl")
+        for line in json_lines(run_dir / "evaluate.jsonl")
         if line.get("agent_steps") == agent_steps
     ]
     return {
@@ -33,11 +34,3 @@ def of_run(run_dir: Path, agent_steps: int, commit: str | None) -> dict[str, Any
         "evaluation": during[-1] if during else None,
         "evaluations": after,
     }
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    """Whole lines; a running training or a killed evaluation may leave the last one unfinished."""
-    if not path.exists():
-        return []
-    text = path.read_text()
-    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
