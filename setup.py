@@ -82,6 +82,7 @@ setup(
             "playwright>=1.45",
             "pyright[nodejs]>=1.1.400",
             "pytest>=8",
+            "pytest-xdist>=3.6",
             "ruff>=0.6",
         ],
     },
