@@ -2,6 +2,7 @@
 
     python launch/play.py --address=localhost:8500 --model=space_invaders
     python launch/play.py --address=http://localhost:8501 --model=space_invaders --episodes=20
+    python launch/play.py --model=space_invaders --repeat_action_probability=0 --noop_max=30
 
 It needs no TensorFlow. The games are those of an evaluation with the same seed and protocol.
 """
@@ -21,6 +22,7 @@ flags.DEFINE_integer("episodes", 1, "Games, played side by side.", 1)
 flags.DEFINE_integer("seed", 1_000_000, "Of the first game; the next ones count on.", 0)
 flags.DEFINE_integer("max_frames", 108_000, "A game is cut here.", 4)
 flags.DEFINE_float("repeat_action_probability", 0.25, "Stickiness of the actions.", 0, 1)
+flags.DEFINE_integer("noop_max", 0, "A game starts with up to so many no-op frames.", 0)
 
 
 def main(argv: list[str]) -> None:
@@ -46,7 +48,7 @@ def main(argv: list[str]) -> None:
         max_num_frames_per_episode=FLAGS.max_frames,
         repeat_action_probability=FLAGS.repeat_action_probability,
         use_fire_reset=False,
-        noop_max=1,  # none
+        noop_max=FLAGS.noop_max + 1,  # ALE draws from 0 to noop_max - 1
         reward_clipping=False,
     )
     frames, _ = env.reset(seed=FLAGS.seed)

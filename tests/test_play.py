@@ -39,24 +39,31 @@ def server(exported):
         yield server
 
 
-@pytest.fixture(scope="module")
-def scores():
-    """Of an evaluation without chance but for the game's own."""
+def evaluate(protocol: str) -> list[float]:
+    """Scores of an evaluation without chance but for the game's own."""
     agent, _ = tiny_dqn.for_space_invaders()
-    configuration.load([], ["AtariEnvironment.game = 'space_invaders'"])
+    configuration.load([f"{protocol}.gin"], ["AtariEnvironment.game = 'space_invaders'"])
     evaluator = Evaluator(agent, episodes=3, epsilon=0.0, max_frames_per_episode=1200, seed=5)
     scores = evaluator.run().scores
     configuration.load([])
     return [float(score) for score in scores]
 
 
-@pytest.mark.parametrize("scheme", ["", "http://"])
-def test_scores_are_those_of_an_evaluation(server, scores, scheme):
+@pytest.mark.parametrize(
+    ("scheme", "protocol", "rules"),
+    [
+        ("", "dopamine", []),
+        ("http://", "dopamine", []),
+        ("", "nature", ["--repeat_action_probability=0", "--noop_max=30"]),
+    ],
+)
+def test_scores_are_those_of_an_evaluation(server, scheme, protocol, rules):
+    scores = evaluate(protocol)
     port = server.ports.rest if scheme else server.ports.grpc
     run = play(
         f"--address={scheme}127.0.0.1:{port}",
         *("--model=policy", "--game=space_invaders", "--episodes=3", "--seed=5"),
-        "--max_frames=1200",
+        *("--max_frames=1200", *rules),
     )
     assert (run.returncode, run.stderr) == (0, "")
     played, latency = run.stdout.splitlines()
