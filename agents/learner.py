@@ -75,16 +75,22 @@ class Learner:
     def _run(
         self, updates: tf.Tensor, importance_exponent: tf.Tensor
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
-        names = ("loss", "q_value", "target", "gradient_norm", "sampling_seconds")
+        # All are drawn first: what unpacks a batch would take a core from the update before.
+        start = tf.timestamp()
+        drawn = [tf.TensorArray(spec.dtype, updates) for spec in self._iterator.element_spec]
+        with tf.control_dependencies([start]):
+            for update in tf.range(updates):
+                batch = next(self._iterator)
+                drawn = [all_.write(update, one) for all_, one in zip(drawn, batch, strict=True)]
+        with tf.control_dependencies([all_.flow for all_ in drawn]):
+            sampling_seconds = tf.cast(tf.timestamp() - start, tf.float32)
+
+        names = ("loss", "q_value", "target", "gradient_norm")
         sums = dict.fromkeys(names, tf.zeros(()))
         keys = tf.TensorArray(tf.uint64, updates)
         priorities = tf.TensorArray(tf.float32, updates)
         for update in tf.range(updates):
-            start = tf.timestamp()
-            with tf.control_dependencies([start]):
-                window: Window = next(self._iterator)
-            with tf.control_dependencies(tf.nest.flatten(window)):
-                waited = tf.cast(tf.timestamp() - start, tf.float32)
+            window = Window(*(all_.read(update) for all_ in drawn))
             transition = to_transition(window, self._agent.gamma, self._agent.max_abs_reward)
             weights = None
             if self._update_priorities is not None:
@@ -97,8 +103,8 @@ class Learner:
                 "q_value": tf.reduce_mean(per_transition.q_value),
                 "target": tf.reduce_mean(per_transition.target),
                 "gradient_norm": gradient_norm,
-                "sampling_seconds": waited,
             }
             sums = {name: sums[name] + values[name] for name in sums}
+        sums["sampling_seconds"] = sampling_seconds
         means = {name: total / tf.cast(updates, tf.float32) for name, total in sums.items()}
         return means, keys.stack(), priorities.stack()

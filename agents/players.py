@@ -89,7 +89,7 @@ class _ExportedAgent:
 
     def q_values(self, observation: tf.Tensor, training: bool = False) -> tf.Tensor:
         del training  # an export has no noise
-        return self._serve(observation=observation)["q_values"]
+        return self._serve(observation=tf.cast(observation, tf.uint8))["q_values"]
 
 
 def _player(

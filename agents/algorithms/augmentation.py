@@ -17,7 +17,7 @@ def shift_and_intensity(
     -max_shift_pixels to max_shift_pixels - 1.
 
     Args:
-      images: uint8 [B, H, W, C].
+      images: [B, H, W, C], of any type.
       max_shift_pixels: at least 1.
       intensity_sd: at least 0.
 

@@ -1,6 +1,7 @@
 """DQN (Mnih et al. 2015) on TF-Agents' `DqnAgent`, and what all algorithms of its family share.
 
-In:  a batch of n-step `Transition`s, observations uint8 [B, 84, 84, 4], and weights, if any.
+In:  a batch of n-step `Transition`s, observations [B, 84, 84, 4] from 0 to 255, and weights, if
+     any.
 Out: an updated Q-network; loss, priorities, Q-values, targets and the gradient norm per update.
 
 An algorithm of the family is a subclass. It says what its network puts out per action
@@ -149,10 +150,10 @@ class DQN(dqn_agent.DqnAgent):
         self._optimizer._create_all_weights(self._online.trainable_weights)
 
     def q_values(self, observation: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """The online network's Q-values, float32 [B, num_actions], of uint8 [B, 84, 84, 4].
+        """The online network's Q-values, float32 [B, num_actions], of [B, 84, 84, 4].
 
         Args:
-          observation: batched.
+          observation: from 0 to 255, of any type.
           training: acts as the algorithm does while it trains: noisy networks with their noise,
             implicit quantiles at random fractions. Without it equal observations have equal values.
         """
