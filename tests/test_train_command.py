@@ -119,7 +119,7 @@ def assert_one_line(finished, message):
     ("arguments", "message"),
     [
         ([], "no game given"),
-        (["--gin_file=space_invadrs.gin"], "did you mean 'space_invaders'?"),
+        (["--gin_file=space_invadrs.gin"], "did you mean 'space_invaders.gin'?"),
         ([GAME, "--gin_bindings=AtariEnvironment.game = 'pogn'"], "did you mean 'pong'?"),
         (
             [GAME, "--gin_file=nature.gin", "--gin_file=atari_100k.gin"],
