@@ -8,10 +8,11 @@ import sys
 import termios
 import time
 import tty
+from pathlib import Path
 
 import pytest
 
-from agents.reporting.console import Console
+from agents.reporting.console import Console, command_line
 
 AGENT_STEPS = 10_000_000
 PARTS = ("epsilon 0.010", "return ", "steps/s", "/10M steps", " left")
@@ -125,3 +126,43 @@ def test_a_file_gets_whole_numbers(capsys, monkeypatch):
         "16 h 14 min left  1,234,567/10,000,000 steps  150 steps/s  return 312.4  epsilon 0.010  "
         "4,938,268 frames"
     )
+
+
+@pytest.fixture
+def environment(tmp_path, monkeypatch):
+    """Makes a folder with two names of this interpreter, as virtual environments have them."""
+
+    def make(folder: str) -> Path:
+        (tmp_path / folder).mkdir(parents=True)
+        for name in ("python", "python3"):
+            (tmp_path / folder / name).symlink_to(sys.executable)
+        return tmp_path / folder
+
+    monkeypatch.chdir(tmp_path)
+    return make
+
+
+@pytest.mark.parametrize(
+    ("here", "on_the_path", "expected"),
+    [
+        (".venv/bin", "other/bin", ".venv/bin/python3 launch/train.py '--run_dir=my runs/1'"),
+        (".venv/bin", None, ".venv/bin/python3 launch/train.py '--run_dir=my runs/1'"),
+        (".venv/bin", ".venv/bin", "python launch/train.py '--run_dir=my runs/1'"),
+    ],
+)
+def test_a_line_to_copy_names_the_interpreter_that_runs(
+    environment, monkeypatch, here, on_the_path, expected
+):
+    folders = {folder: environment(folder) for folder in {here, on_the_path} - {None}}
+    monkeypatch.setattr(sys, "executable", str(folders[here] / "python3"))
+    monkeypatch.setenv("PATH", str(folders.get(on_the_path, "")))
+    assert command_line(Path("launch/train.py"), "--run_dir=my runs/1") == expected
+
+
+def test_a_line_to_copy_has_the_whole_path_of_what_lies_elsewhere(environment, monkeypatch):
+    python = environment("elsewhere/bin") / "python"
+    (python.parent / "here").mkdir()
+    monkeypatch.chdir(python.parent / "here")
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setenv("PATH", "")
+    assert command_line(python.parent / "x.py") == f"{python} {python.parent / 'x.py'}"

@@ -6,6 +6,8 @@ file, a pipe) the whole line is printed every half minute.
 
 import contextlib
 import os
+import shlex
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +17,8 @@ from typing import Any
 from rich.console import Console as RichConsole
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
+
+from agents.run_directory import as_seen_from_here
 
 _SECONDS_PER_LINE = 30.0
 _SEPARATOR = "  "
@@ -147,6 +151,17 @@ def native_stderr_to(path: Path) -> Iterator[None]:
         sys.stderr = python_stderr
         os.dup2(terminal, 2)
         os.close(terminal)
+
+
+def command_line(script: Path, *arguments: str) -> str:
+    """The command line that runs a script with this interpreter, to be copied by the user."""
+    here, python = Path(sys.executable), shutil.which("python")
+    # Every virtual environment's interpreter is a link to the same file.
+    if python and all(map(os.path.samefile, (python, Path(python).parent), (here, here.parent))):
+        interpreter = "python"
+    else:
+        interpreter = str(as_seen_from_here(here))
+    return shlex.join([interpreter, str(as_seen_from_here(script)), *arguments])
 
 
 def _duration(seconds: float) -> str:
