@@ -143,8 +143,10 @@ def _find(name: str, included_from: _Source) -> Path:
     for candidate in [*beside, Path(name), _SHIPPED / name, _SHIPPED / f"{name}.gin"]:
         if candidate.is_file():
             return candidate.resolve()
-    shipped = sorted(path.stem for path in _SHIPPED.glob("*.gin"))
-    remedy = _did_you_mean(Path(name).stem, shipped) or f"shipped are {', '.join(shipped)}"
+    kind = ".space" if name.endswith(".space") else ".gin"
+    shipped = sorted(path.stem for path in _SHIPPED.glob(f"*{kind}"))
+    close = difflib.get_close_matches(Path(name).stem, shipped, n=1)
+    remedy = f"did you mean '{close[0]}{kind}'?" if close else f"shipped are {', '.join(shipped)}"
     raise UserError(f"{included_from}there is no gin file {name!r}, here or shipped: {remedy}")
 
 
@@ -351,12 +353,32 @@ def check_used() -> None:
     """
     used = set(_used())
     unused = [
-        _binding_name(key) + (f" ({str(at)[:-2]})" if at.files else "")
+        _binding_name(key) + (f" ({str(at)[:-2]})" if at.files else "") + _closest_used(key)
         for key, at in _origins.items()
         if key not in used and not at.is_composed
     ]
     if unused:
         raise UserError(f"nothing in this run uses {', '.join(unused)}: remove it or correct it")
+
+
+def _closest_used(unused: _Key) -> str:
+    """The full names of what takes a value in this run under the same last part, or a like one."""
+    by_last_part: dict[str, set[str]] = {}
+    for (scope, selector), values in gin_config._OPERATIVE_CONFIG.items():
+        is_macro = selector == "gin.macro"
+        if is_macro or selector.startswith("agents."):
+            for argument in values:
+                name = _binding_name((scope if is_macro else "", selector, argument))
+                by_last_part.setdefault(_last_part(name), set()).add(name)
+    wrong = _binding_name(unused)
+    last = _last_part(wrong)
+    close = [last] if last in by_last_part else difflib.get_close_matches(last, by_last_part)
+    names = [name for part in close for name in sorted(by_last_part[part] - {wrong})]
+    return f" (did you mean {', '.join(names)}?)" if names else ""
+
+
+def _last_part(name: str) -> str:
+    return name.rpartition(".")[2].lower()
 
 
 def _used() -> Iterator[_Key]:

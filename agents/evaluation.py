@@ -83,7 +83,7 @@ class Evaluator:
         self.epsilon = epsilon
         self.seed = seed
         self._policy = EpsilonGreedy(agent)
-        self._max_frames_per_episode = max_frames_per_episode
+        self.max_frames_per_episode = max_frames_per_episode
         self._film_agent_steps = film_agent_steps
 
     def run(self, progress: Callable[[int, int], None] = lambda *_: None) -> Evaluation:
@@ -137,5 +137,5 @@ class Evaluator:
             num_envs=num_envs,
             seed=self.seed + first,
             terminal_on_life_loss=False,
-            max_frames_per_episode=self._max_frames_per_episode,
+            max_frames_per_episode=self.max_frames_per_episode,
         )

@@ -51,8 +51,8 @@ def check_memory(transitions: int, game: str) -> None:
     if transitions > fitting:
         raise UserError(
             f"a replay of {transitions:,} transitions takes up to "
-            f"{_gigabytes(transitions * memory_bytes_per_transition(game))} of memory, "
-            f"{_gigabytes(free)} are free for it: {_remedy(fitting)}"
+            f"{size(transitions * memory_bytes_per_transition(game))} of memory, "
+            f"{size(free)} are free for it: {_remedy(fitting)}"
         )
 
 
@@ -74,7 +74,7 @@ def check_disk(transitions: int, game: str, run_dir: Path) -> None:
         need = transitions * bytes_per_transition
         raise UserError(
             f"{CHECKPOINTS} checkpoints of {transitions:,} transitions take up to "
-            f"{_gigabytes(need)} of disk, {_gigabytes(free)} are free for them in {run_dir}: "
+            f"{size(need)} of disk, {size(free)} are free for them in {run_dir}: "
             f"choose another --run_dir, or {_remedy(fitting)}"
         )
 
@@ -127,8 +127,9 @@ def occupied_bytes(directory: Path) -> int:
     return sum({(stat.st_dev, stat.st_ino): stat.st_size for stat in stats}.values())
 
 
-def _gigabytes(number: int) -> str:
-    return f"{number / 1e9:.2f} GB"
+def size(number: int) -> str:
+    """Bytes in GB, or in MB where there are less than one of these."""
+    return f"{number / 1e9:.2f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"
 
 
 def _remedy(transitions: int) -> str:

@@ -2,7 +2,8 @@
 
     config.gin             every binding in force, enough to repeat the run
     operative_config.gin   those that were used, with all defaults
-    run.json               versions, commit, machine and time of the start and of each resume
+    run.json               versions, commit, machine, precision and time of the start and of each
+                           resume
     native.log             what C++ libraries print
     events/, episodes.csv, evaluations.jsonl   see `agents.summaries`
     checkpoints/, best/    see `agents.checkpoints`
@@ -11,6 +12,7 @@ It can be copied to another machine and resumed there.
 """
 
 import contextlib
+import difflib
 import fcntl
 import importlib.metadata
 import json
@@ -84,11 +86,12 @@ class RunDirectory:
                 "take these back or choose another --run_dir"
             )
 
-    def write_configuration(self, agent_steps: int) -> None:
+    def write_configuration(self, agent_steps: int, precision: str) -> None:
         """Writes the configuration in force, and what else a rerun needs.
 
         Args:
           agent_steps: done by now; 0 begins the run, more resume it.
+          precision: in which this machine computes, where the configuration leaves it the choice.
 
         Raises:
           UserError: the record of the run's start cannot be read.
@@ -96,7 +99,7 @@ class RunDirectory:
         self._write("config.gin", gin.config_str())
         self._write("operative_config.gin", gin.operative_config_str())
         self._write(_CONFIG, json.dumps(bindings(), indent=1))
-        facts = environment_facts()
+        facts = environment_facts() | {"precision": precision}
         if agent_steps > 0 and (self.path / "run.json").exists():
             run = self._read("run.json")
             facts["agent_steps"] = agent_steps
@@ -173,6 +176,20 @@ def next_run_directory(parent: Path, name: str) -> Path:
         if number.isdigit():
             taken.append(int(number))
     return parent / f"{name}_{max(taken) + 1}"
+
+
+def runs_beside(path: Path) -> list[Path]:
+    """Up to three other runs in the folder of `path`, itself there or not, closest names first."""
+    names = [config.parent.name for config in path.parent.glob("*/config.gin")]
+    others = [name for name in names if name != path.name]
+    closest = difflib.get_close_matches(path.name, others, n=3, cutoff=0.0)
+    return [path.parent / name for name in closest]
+
+
+def as_seen_from_here(path: Path) -> Path:
+    """The path relative to the current folder where it lies below it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def environment_facts() -> dict[str, Any]:

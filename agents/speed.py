@@ -72,6 +72,9 @@ class _Stopwatch:
             point = time.perf_counter(), agent_steps, dict(self.seconds)
             self._points = [*self._points[:1], point]
 
+    def evaluating(self, games_over: int, games: int, frames: int) -> None:
+        pass
+
     def message(self, text: str) -> None:
         pass
 

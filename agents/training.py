@@ -29,7 +29,7 @@ from agents.learner import Learner, NonFiniteLossError
 from agents.profiling import Profiler
 from agents.replay import ImportanceExponent, Replay
 from agents.reporting.runs import game_and_algorithm
-from agents.run_directory import RunDirectory
+from agents.run_directory import RunDirectory, as_seen_from_here
 from agents.stop_signal import StopSignal
 from agents.summaries import RunLog
 
@@ -44,6 +44,9 @@ class Reporter(Protocol):
         self, agent_steps: int, *, frames: int, epsilon: float, recent_score: float | None
     ) -> None:
         """Where the run stands, many times a second."""
+
+    def evaluating(self, games_over: int, games: int, frames: int) -> None:
+        """Where an evaluation stands, many times a second; `frames` of each game under way."""
 
     def message(self, text: str) -> None:
         """Something worth a line."""
@@ -104,13 +107,16 @@ class Training:
         self._log_period = log_period_agent_steps
         self._evaluation_period = evaluation_period_agent_steps
         self._checkpoint_period = checkpoint_period_agent_steps
+        self._seed = seed
 
         self._run_dir = run_dir
         self._run_dir.check_same_configuration()
         self._checkpoints = Checkpoints(self._run_dir / "checkpoints")
         checkpoint = self._checkpoints.latest(reporter.message)
         if checkpoint is None and run_dir.has_progress():
-            reporter.message(f"{run_dir.path} has no checkpoint to go on from: beginning anew")
+            reporter.message(
+                f"{as_seen_from_here(run_dir.path)} has no checkpoint to go on from: beginning anew"
+            )
         state = checkpoints.load_state(checkpoint) if checkpoint else None
         self.agent_steps: int = state["log"]["agent_steps"] if state else 0
 
@@ -150,10 +156,11 @@ class Training:
             self._rng.bit_generator.state = state["rng"]
             # Checkpoints from before there were priorities have none.
             self._replay.max_priority = state.get("max_priority", self._replay.max_priority)
-            reporter.message(f"resumed at {self.agent_steps:,} agent steps from {checkpoint}")
+            shown = as_seen_from_here(checkpoint)
+            reporter.message(f"resumed at {self.agent_steps:,} agent steps from {shown}")
         configuration.check_used()
         self._best = BestAgent(self._run_dir / "best", self.agent_steps)
-        self._run_dir.write_configuration(self.agent_steps)
+        self._run_dir.write_configuration(self.agent_steps, self.agent.precision)
         self._log = RunLog(self._run_dir.path, self._env.frameskip, state["log"] if state else None)
         self._log.configuration(self.agent_steps, gin.markdown(gin.operative_config_str()))
 
@@ -250,9 +257,18 @@ class Training:
         self._log.interval(self.agent_steps, self._learner.updates, learning, seconds)
 
     def _evaluate(self) -> None:
-        self._reporter.message(f"evaluating at {self.agent_steps:,} agent steps")
+        games = self._evaluator.episodes
+        self._reporter.message(
+            f"evaluating at {self.agent_steps:,} agent steps: {games} games of "
+            f"{self._evaluator.max_frames_per_episode:,} frames at most"
+        )
+
+        def show(games_over: int, agent_steps: int) -> None:
+            self._reporter.evaluating(games_over, games, agent_steps * self._env.frameskip)
+
+        show(0, 0)
         with self.seconds.stage("evaluation"):
-            evaluation = self._evaluator.run()
+            evaluation = self._evaluator.run(show)
         self._log.evaluation(self.agent_steps, evaluation)
         statistics = evaluation.statistics()
         with self._writing("the evaluated agent"):
@@ -274,7 +290,8 @@ class Training:
             self._log.flush()
             path = self._checkpoints.save(self.agent_steps, self.agent, self._replay.save, state)
             self._best.prune()
-        self._reporter.message(f"saved {path} in {time.perf_counter() - start:.1f} s")
+        seconds = time.perf_counter() - start
+        self._reporter.message(f"saved {as_seen_from_here(path)} in {seconds:.1f} s")
 
     @contextlib.contextmanager
     def _writing(self, what: str) -> Iterator[None]:
@@ -288,14 +305,16 @@ class Training:
 
     def _kept(self) -> str:
         latest = self._checkpoints.latest(self._reporter.message)
-        return f"the last checkpoint is {latest}" if latest else "there is no checkpoint yet"
+        if latest is None:
+            return "there is no checkpoint yet"
+        return f"the last checkpoint is {as_seen_from_here(latest)}"
 
     def _summary(self) -> dict[str, str]:
         gpus = tf.config.list_physical_devices("GPU")
         device = f"{len(gpus)} GPU" if gpus else f"CPU, {os.cpu_count()} cores"
         if not gpus and os.path.exists("/dev/nvidia0"):
             device += "; for the GPU that is here: pip install 'atari-dqn[cuda]'"
-        replay_bytes = self._transitions * memory.memory_bytes_per_transition(self._env.game)
+        replay = self._transitions * memory.memory_bytes_per_transition(self._env.game)
         return {
             "game": f"{self._env.game}, {self._env.batch_size} environments",
             "protocol": self._env.protocol,
@@ -303,10 +322,13 @@ class Training:
             "agent steps": f"{self._total_agent_steps:,}",
             "frames": f"{self._total_agent_steps * self._env.frameskip:,}",
             "updates per agent step": str(self._updates_per_agent_step),
-            "replay": f"{self._replay.capacity:,} transitions; {self._transitions:,} of this run "
-            f"take up to {replay_bytes / 1e9:.1f} GB of memory",
+            "learning starts": f"after {self._learning_starts_agent_steps:,} agent steps",
+            "replay": f"the last {self._replay.capacity:,} transitions, "
+            f"in this run at most {memory.size(replay)} of memory",
+            "seed": str(self._seed),
             "device": device,
-            "run directory": str(self._run_dir.path),
+            "precision": self.agent.precision,
+            "run directory": str(as_seen_from_here(self._run_dir.path)),
         }
 
 

@@ -5,8 +5,10 @@ shows the docstring of the command's module and its flags.
 """
 
 import contextlib
+import difflib
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from types import ModuleType
 from typing import NoReturn
 
 from absl import app, flags
@@ -48,8 +50,8 @@ def run(main: Callable[[list[str]], None], actions: Sequence[str] = ()) -> None:
       main: gets the program's name and, where there are actions, one of them.
       actions: words, one of which the user must give.
     """
+    module = sys.modules[main.__module__]
     if {"--help", "-help", "-h"} & set(sys.argv[1:]):
-        module = sys.modules[main.__module__]
         options = flags.FLAGS.module_help(module).partition(":\n")[2]
         print(f"{module.__doc__}\nOptions:\n{options}")
         sys.exit(0)
@@ -62,12 +64,17 @@ def run(main: Callable[[list[str]], None], actions: Sequence[str] = ()) -> None:
         except KeyboardInterrupt:
             sys.exit(130)
 
-    app.run(guarded, flags_parser=lambda argv: _parse(argv, actions))
+    app.run(guarded, flags_parser=lambda argv: _parse(argv, actions, module))
 
 
-def _parse(argv: list[str], actions: Sequence[str]) -> list[str]:
+def _parse(argv: list[str], actions: Sequence[str], module: ModuleType) -> list[str]:
     try:
         rest = flags.FLAGS(argv)
+    except flags.UnrecognizedFlagError as error:
+        own = [flag.name for flag in flags.FLAGS.get_key_flags_for_module(module)]
+        close = difflib.get_close_matches(error.flagname, own, n=1)
+        remedy = f"did you mean --{close[0]}?" if close else "see --help"
+        _fail(f"no flag --{error.flagname}: {remedy}")
     except flags.Error as error:
         _fail(" ".join(str(error).split()))
     if actions and rest[1:2] not in [[action] for action in actions]:

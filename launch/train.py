@@ -8,7 +8,6 @@ Ctrl-C once saves and stops; twice stops at once.
 """
 
 import contextlib
-import shlex
 import sys
 from pathlib import Path
 
@@ -31,36 +30,53 @@ flags.DEFINE_bool(
 
 def main(argv: list[str]) -> None:
     del argv
-    from agents import configuration, run_directory, training
+    from agents import configuration, run_directory
     from agents.errors import UserError
-    from agents.reporting.console import Console, native_stderr_to
+    from agents.reporting.console import Console, command_line, native_stderr_to
 
     run_dir = Path(FLAGS.run_dir).expanduser() if FLAGS.run_dir else None
     has_checkpoint = bool(run_dir and any(run_dir.glob("checkpoints/[0-9]*")))
     if FLAGS.resume is True and not has_checkpoint:
-        raise UserError(f"nothing to resume: {run_dir or '--run_dir'} has no checkpoint")
+        where = run_dir or "--run_dir"
+        raise UserError(f"nothing to resume: {where} has no checkpoint{_runs_beside(run_dir)}")
     if FLAGS.resume is False and has_checkpoint:
         raise UserError(f"{run_dir} holds a run already: choose another --run_dir")
-    if FLAGS.gin_file:
-        configuration.load(FLAGS.gin_file, FLAGS.gin_bindings)
-    elif run_dir and (run_dir / "config.gin").exists():
-        own = [str(run_dir / "config.gin")]
-        configuration.load(own, FLAGS.gin_bindings, are_composed=True)
-    else:
+    own = run_dir / "config.gin" if run_dir and not FLAGS.gin_file else None
+    if own and not own.exists():
+        raise UserError(
+            f"{run_dir} holds no run to go on with{_runs_beside(run_dir)}: correct the name, or "
+            "start a new run there with --gin_file=space_invaders.gin"
+        )
+    gin_files = [str(own)] if own else FLAGS.gin_file
+    if not gin_files:
         raise UserError("no game given: name one, as in --gin_file=space_invaders.gin")
+    for name in gin_files:
+        configuration.located(name)  # a misspelt one need not wait for what follows
+    if sys.stdout.isatty():
+        print("loading TensorFlow", flush=True)
+    from agents import training
+
+    configuration.load(gin_files, FLAGS.gin_bindings, are_composed=bool(own))
     run_dir = run_dir or run_directory.next_run_directory(Path("runs"), training.run_name())
 
+    script = Path(sys.argv[0])
     with contextlib.ExitStack() as stack:
         console = stack.enter_context(Console())
         owned = stack.enter_context(run_directory.RunDirectory(run_dir))
         stack.enter_context(native_stderr_to(owned.native_log))
         is_complete = training.Training(owned, console).run(FLAGS.profile)
     if is_complete:
-        export = shlex.join(["python", "launch/export.py", f"--run_dir={run_dir}"])
-        print(f"done; to export: {export}")
+        export = script.with_name(script.name.replace("train", "export"))
+        print("done; to export:", command_line(export, f"--run_dir={run_dir}"))
     else:
-        go_on = shlex.join(["python", sys.argv[0], f"--run_dir={run_dir}"])
-        print(f"stopped; to go on: {go_on}")
+        print("stopped; to go on:", command_line(script, f"--run_dir={run_dir}"))
+
+
+def _runs_beside(run_dir: Path | None) -> str:
+    from agents.run_directory import runs_beside
+
+    runs = runs_beside(run_dir) if run_dir else []
+    return f" (beside it: {', '.join(map(str, runs))})" if runs else ""
 
 
 def cli() -> None:

@@ -65,7 +65,8 @@ def test_help_shows_examples_and_this_commands_flags_only(count):
         ("--to=12", "--to=12 is too many: count to 9"),
         ("--to=x", "flag --to=x: invalid literal for int() with base 10: 'x'"),
         ("--to=-1", "flag --to=-1: -1 is not a non-negative integer"),
-        ("--gin_fil=a", "Unknown command line flag 'gin_fil'. Did you mean: gin_file ?"),
+        ("--gin_fil=a", "no flag --gin_fil: did you mean --gin_file?"),
+        ("--algo=dqn", "no flag --algo: see --help"),
         ("pong", "unexpected argument 'pong': every option starts with --, see --help"),
     ],
 )

@@ -11,6 +11,7 @@ import pytest
 import agents.training  # noqa: F401 (makes every name known to gin)
 import gin_configs
 from agents import configuration
+from agents.algorithms.optimizers import adam
 from agents.errors import UserError
 
 SHIPPED = sorted(path.name for path in Path(gin_configs.__file__).parent.glob("*.gin"))
@@ -207,7 +208,8 @@ def test_a_mistake_in_a_file_names_file_and_line(write):
 def test_a_missing_file_comes_with_the_closest_shipped_name(write):
     wrong = error_of(["space_invader.gin"])
     assert wrong == (
-        "there is no gin file 'space_invader.gin', here or shipped: did you mean 'space_invaders'?"
+        "there is no gin file 'space_invader.gin', here or shipped: "
+        "did you mean 'space_invaders.gin'?"
     )
     write("outer.gin", "include 'space_invader.gin'")
     assert error_of(["outer.gin"]) == f"outer.gin:1: {wrong}"
@@ -258,6 +260,26 @@ def test_a_binding_that_nothing_used_is_named(write):
         "nothing in this run uses SIZE (mine.gin:1), Engine.litres (mine.gin:3), drive.engine:"
         " remove it or correct it"
     )
+
+
+@pytest.mark.parametrize(
+    ("binding", "closest"),
+    [
+        ("learning_rate = 1e-4", "adam.learning_rate"),
+        ("rmsprop.learning_rate = 1e-4", "adam.learning_rate"),
+        ("RATE = 1e-4", "RATES"),
+        ("EPSILON = 1e-4", "adam.epsilon"),
+        ("beta = 0.9", "adam.beta_2, adam.beta_1"),
+    ],
+)
+def test_an_unused_binding_comes_with_the_closest_names_in_use(write, binding, closest):
+    mine = write("mine.gin", "include 'dqn.gin'", "RATES = 1e-3", "adam.learning_rate = %RATES")
+    configuration.load([mine], [binding])
+    adam()
+    with pytest.raises(UserError) as caught:
+        configuration.check_used()
+    name = binding.split()[0]
+    assert f"nothing in this run uses {name} (did you mean {closest}?): " in str(caught.value)
 
 
 def test_used_bindings_pass_through_macros_references_and_scopes():

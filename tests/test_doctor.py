@@ -60,7 +60,7 @@ def test_a_wrong_question_is_one_line_and_exit_status_2(tmp_path):
     finished, lines = run(tmp_path, "--gin_file=pnog.gin")
     assert finished.exit_code == 2
     assert finished.stderr == (
-        "error: there is no gin file 'pnog.gin', here or shipped: did you mean 'pong'?\n"
+        "error: there is no gin file 'pnog.gin', here or shipped: did you mean 'pong.gin'?\n"
     )
     assert list(lines) == INSTALLATION
 

@@ -145,7 +145,7 @@ def test_the_model_says_what_it_is(version, small_run):
         "commit": json.loads((small_run / "run.json").read_text())["commit"],
         "evaluation": evaluation,
         "evaluations": [],
-        "protocol": "sticky actions 0.25, up to 0 no-ops, a lost life does not end an episode, "
+        "protocol": "sticky actions 0.25, no no-ops, a lost life does not end an episode, "
         "108,000 frames a game at most",
         "tensorflow": tf.__version__,
     }

@@ -105,7 +105,7 @@ def test_another_configuration_is_refused_with_the_difference(tmp_path, load, pr
     load()
     with RunDirectory(tmp_path) as run_dir:
         run_dir.check_same_configuration()
-        run_dir.write_configuration(0)
+        run_dir.write_configuration(0, "float32")
         progress(tmp_path)
         run_dir.check_same_configuration()
         load("DQN.gamma = 0.9")
@@ -116,13 +116,13 @@ def test_another_configuration_is_refused_with_the_difference(tmp_path, load, pr
 def test_a_start_that_got_nowhere_gives_way_to_a_corrected_one(tmp_path, load):
     load()
     with RunDirectory(tmp_path) as run_dir:
-        run_dir.write_configuration(0)
+        run_dir.write_configuration(0, "float32")
         (tmp_path / "run.json").write_text("{}")
         (tmp_path / "episodes.csv").write_text("agent_steps,score\n")
         (tmp_path / "checkpoints" / ".partial").mkdir(parents=True)
         load("DQN.gamma = 0.9")
         run_dir.check_same_configuration()
-        run_dir.write_configuration(0)
+        run_dir.write_configuration(0, "float32")
     assert json.loads((tmp_path / "config.json").read_text()) == configuration.bindings()
     assert json.loads((tmp_path / "run.json").read_text())["started"]
 
@@ -130,15 +130,36 @@ def test_a_start_that_got_nowhere_gives_way_to_a_corrected_one(tmp_path, load):
 def test_facts_are_those_of_the_start_and_of_each_resume(tmp_path, load):
     load()
     with RunDirectory(tmp_path) as run_dir:
-        run_dir.write_configuration(0)
+        run_dir.write_configuration(0, "float32")
         start = json.loads((tmp_path / "run.json").read_text())
         for agent_steps in (100, 250):
-            run_dir.write_configuration(agent_steps)
+            run_dir.write_configuration(agent_steps, "mixed_bfloat16")
     run = json.loads((tmp_path / "run.json").read_text())
     resumes = run.pop("resumes")
     assert run == start
+    assert run["precision"] == "float32"
     assert [resume["agent_steps"] for resume in resumes] == [100, 250]
+    assert [resume["precision"] for resume in resumes] == ["mixed_bfloat16"] * 2
     assert all(resume["commit"] == start["commit"] for resume in resumes)
+
+
+def test_the_runs_beside_one_that_is_not_there_come_closest_first(tmp_path):
+    names = ("pong_DQN_1", "space_invaders_DQN_1", "space_invaders_DQN_12", "breakout_DQN_1")
+    for name in (*names, "space_invaders_DQN_2"):
+        (tmp_path / name).mkdir()
+    for name in names:
+        (tmp_path / name / "config.gin").touch()
+    beside = run_directory.runs_beside(tmp_path / "space_invader_DQN_1")
+    assert [path.name for path in beside] == [names[1], names[2], names[0]]
+    assert tmp_path / names[0] not in run_directory.runs_beside(tmp_path / names[0])
+    assert run_directory.runs_beside(tmp_path / "nowhere" / "run") == []
+
+
+def test_a_path_is_shown_relative_to_the_current_folder_where_it_lies_below(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in (tmp_path / "runs" / "a", Path("runs/a")):
+        assert run_directory.as_seen_from_here(path) == Path("runs/a")
+    assert run_directory.as_seen_from_here(tmp_path.parent / "b") == tmp_path.parent / "b"
 
 
 @pytest.mark.parametrize("content", [b'{"DQN.gamma": ', b"", b"\xff", b"[1]", b"1"])
@@ -150,7 +171,7 @@ def test_a_damaged_configuration_is_named(tmp_path, load, content):
         with pytest.raises(UserError, match=r"config.json is damaged: .*--run_dir$"):
             run_dir.check_same_configuration()
         with pytest.raises(UserError, match=r"run.json is damaged: .*--run_dir$"):
-            run_dir.write_configuration(100)
+            run_dir.write_configuration(100, "float32")
 
 
 def test_what_is_written_is_on_the_disk_before_it_has_its_name(tmp_path, load, monkeypatch):
@@ -164,7 +185,7 @@ def test_what_is_written_is_on_the_disk_before_it_has_its_name(tmp_path, load, m
     load()
     monkeypatch.setattr(os, "fsync", record)
     with RunDirectory(tmp_path) as run_dir:
-        run_dir.write_configuration(0)
+        run_dir.write_configuration(0, "float32")
     for name in ("config.gin", "operative_config.gin", "config.json", "run.json"):
         assert (f"{name}.partial", (tmp_path / name).read_text()) in synced
 
@@ -172,7 +193,7 @@ def test_what_is_written_is_on_the_disk_before_it_has_its_name(tmp_path, load, m
 def test_a_run_may_be_made_longer(tmp_path, load):
     load("Training.agent_steps = 1000")
     with RunDirectory(tmp_path) as run_dir:
-        run_dir.write_configuration(0)
+        run_dir.write_configuration(0, "float32")
         _save_a_checkpoint(tmp_path)
         load("Training.agent_steps = 2000")
         run_dir.check_same_configuration()
@@ -182,7 +203,7 @@ def test_the_written_configuration_is_the_one_in_force(tmp_path, load):
     load("DQN.gamma = 0.9")
     before = configuration.bindings()
     with RunDirectory(tmp_path) as run_dir:
-        run_dir.write_configuration(0)
+        run_dir.write_configuration(0, "float32")
     configuration.load([str(tmp_path / "config.gin")])
     assert configuration.bindings() == before
 
@@ -190,7 +211,7 @@ def test_the_written_configuration_is_the_one_in_force(tmp_path, load):
 def test_facts_name_versions_and_machine(tmp_path, load):
     load()
     with RunDirectory(tmp_path) as run_dir:
-        run_dir.write_configuration(0)
+        run_dir.write_configuration(0, "float32")
     facts = json.loads((tmp_path / "run.json").read_text())
     assert facts["packages"]["tensorflow"].startswith("2.15")
     assert facts["machine"]["cores"] == os.cpu_count()

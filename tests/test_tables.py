@@ -48,7 +48,7 @@ def test_an_evaluation_is_told_with_its_protocol():
     text = rendered(tables.evaluation_table(LINE))
     for part in (
         "DQN on space_invaders, 1,000,004 agent steps (4,000,016 frames)",
-        "dopamine=ale_v5; sticky actions 0.25, up to 0 no-ops, 108,000 frames at most",
+        "dopamine=ale_v5; sticky actions 0.25, no no-ops, 108,000 frames at most",
         "30, epsilon 0.001, seed 3",
         "501.2 [450.0, 550.0]",
         "401.2, passes",

@@ -1,9 +1,12 @@
 """The command as a user types it: what it prints, and one line for each mistake."""
 
+import json
 import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
@@ -34,7 +37,18 @@ def length(agent_steps: int) -> str:
 def test_it_trains_and_says_how_to_go_on(tmp_path):
     first = command(tmp_path, GAME, *SMALL, length(120))
     assert first.exit_code == 0, first.stderr
-    assert "space_invaders, 4 environments" in first.stdout
+    text = " ".join(first.stdout.replace("│", " ").split())
+    for part in (
+        "space_invaders, 4 environments",
+        "sticky actions 0.25, no no-ops",
+        "after 100 agent steps",
+        "the last 2,000 transitions, in this run at most 0.5 MB of memory",
+        "float32",
+        f"saved {RUN}/checkpoints/0000",
+        "evaluating at 0 agent steps: 2 games of 200 frames at most",
+    ):
+        assert part in text
+    assert json.loads((tmp_path / RUN / "run.json").read_text())["precision"] == "float32"
     assert "--run_dir=runs/space_invaders_DQN_1" in first.stdout
     assert "reverb" not in first.stdout + first.stderr, "the libraries' chatter goes to native.log"
     run_dir = tmp_path / "runs" / "space_invaders_DQN_1"
@@ -43,6 +57,7 @@ def test_it_trains_and_says_how_to_go_on(tmp_path):
     again = command(tmp_path, "--run_dir=runs/space_invaders_DQN_1", "--resume", length(220))
     assert again.exit_code == 0, again.stderr
     assert "resumed at 12" in again.stdout
+    assert f"agent steps from {RUN}/checkpoints/0" in again.stdout
 
     other = command(tmp_path, GAME, *SMALL, "--run_dir=runs/space_invaders_DQN_1", length(220))
     assert other.exit_code == 0, "the same configuration goes on"
@@ -79,7 +94,8 @@ def stopped(tmp_path_factory):
 def test_one_interrupt_saves_and_stops(stopped):
     folder, finished = stopped
     assert finished.exit_code == 0, finished.stderr
-    assert finished.stdout.endswith(f"stopped; to go on: python launch/train.py --run_dir={RUN}\n")
+    assert finished.stdout.endswith(f" launch/train.py --run_dir={RUN}\n")
+    assert "stopped; to go on: " in finished.stdout
     newest = Checkpoints(folder / RUN / "checkpoints").latest(print)
     assert 60 <= int(newest.name) < 64, "nothing but the signal asks for a checkpoint here"
 
@@ -119,7 +135,8 @@ def assert_one_line(finished, message):
     ("arguments", "message"),
     [
         ([], "no game given"),
-        (["--gin_file=space_invadrs.gin"], "did you mean 'space_invaders'?"),
+        (["--run_dir=runs/x"], "runs/x holds no run to go on with: correct the name, or"),
+        (["--gin_file=space_invadrs.gin"], "did you mean 'space_invaders.gin'?"),
         ([GAME, "--gin_bindings=AtariEnvironment.game = 'pogn'"], "did you mean 'pong'?"),
         (
             [GAME, "--gin_file=nature.gin", "--gin_file=atari_100k.gin"],
@@ -145,6 +162,29 @@ def assert_one_line(finished, message):
 def test_a_mistake_gets_one_line(tmp_path, arguments, message):
     assert_one_line(command(tmp_path, *arguments), message)
     assert not list(tmp_path.glob("runs/*")), "a run that never started leaves nothing"
+
+
+def test_a_misspelt_run_directory_comes_with_those_beside_it(tmp_path):
+    (tmp_path / RUN).mkdir(parents=True)
+    (tmp_path / RUN / "config.gin").touch()
+    for arguments in ([], ["--resume"]):
+        refused = command(tmp_path, "--run_dir=runs/space_invader_DQN_1", *arguments)
+        assert_one_line(refused, f" (beside it: {RUN})")
+
+
+def test_names_that_are_wrong_are_told_before_tensorflow_is_loaded(tmp_path):
+    code = (
+        "import sys; from launch import train\n"
+        "try: train.cli()\n"
+        "finally: assert 'tensorflow' not in sys.modules"
+    )
+    for argument in ("--gin_file=space_invadrs.gin", "--run_dir=runs/nothing", "--verbosity=-1"):
+        run = subprocess.run(
+            [sys.executable, "-c", code, argument], capture_output=True, text=True, cwd=tmp_path
+        )
+        assert run.returncode == 2
+        assert run.stderr.startswith("error: ")
+        assert run.stderr.count("\n") == 1, run.stderr
 
 
 def test_a_port_in_use_is_named(tmp_path):

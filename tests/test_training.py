@@ -139,6 +139,9 @@ def test_a_resumed_run_goes_on_where_it_was(tmp_path):
     assert reporter.started_at == resumed_at
     assert any("resumed at" in message for message in reporter.messages)
     assert not any("evaluation at 0" in message for message in reporter.messages)
+    assert reporter.evaluated[0] == (0, 2, 0), "games over, games, frames of those under way"
+    assert reporter.evaluated[1] == (0, 2, 4)
+    assert reporter.evaluated[-1][:2] == (2, 2)
 
     transitions = points(tmp_path)["3_learning/replay_transitions"]
     agent_steps, first = next(point for point in transitions if point[0] > resumed_at)

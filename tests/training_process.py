@@ -37,12 +37,16 @@ class Silent:
 
     def __init__(self):
         self.messages: list[str] = []
+        self.evaluated: list[tuple[int, int, int]] = []
 
     def start(self, summary, agent_steps, total_agent_steps):
         self.started_at = agent_steps
 
     def progress(self, agent_steps, *, frames, epsilon, recent_score):
         pass
+
+    def evaluating(self, games_over, games, frames):
+        self.evaluated.append((games_over, games, frames))
 
     def message(self, text):
         self.messages.append(text)

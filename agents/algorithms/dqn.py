@@ -149,6 +149,12 @@ class DQN(dqn_agent.DqnAgent):
         # Keras makes these at the first update, too late for a checkpoint to be checked against.
         self._optimizer._create_all_weights(self._online.trainable_weights)
 
+    @property
+    def precision(self) -> str:
+        """In which the network computes: "float32" or "mixed_bfloat16"."""
+        is_mixed = any(layer.compute_dtype == "bfloat16" for layer in self._online.layers)
+        return "mixed_bfloat16" if is_mixed else "float32"
+
     def q_values(self, observation: tf.Tensor, training: bool = False) -> tf.Tensor:
         """The online network's Q-values, float32 [B, num_actions], of [B, 84, 84, 4].
 

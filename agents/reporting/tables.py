@@ -88,9 +88,10 @@ def _training(line: Mapping[str, Any]) -> str:
 
 
 def _rules(rules: Mapping[str, Any]) -> str:
+    noops = f"up to {rules['noop_max']}" if rules["noop_max"] else "no"
     return (
-        f"sticky actions {rules['repeat_action_probability']:g}, "
-        f"up to {rules['noop_max']} no-ops, {rules['max_frames_per_episode']:,} frames at most"
+        f"sticky actions {rules['repeat_action_probability']:g}, {noops} no-ops, "
+        f"{rules['max_frames_per_episode']:,} frames at most"
     )
 
 
