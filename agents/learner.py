@@ -77,7 +77,8 @@ class Learner:
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
         # All are drawn first: what unpacks a batch would take a core from the update before.
         start = tf.timestamp()
-        drawn = [tf.TensorArray(spec.dtype, updates) for spec in self._iterator.element_spec]
+        specs = tf.nest.flatten(self._iterator.element_spec)
+        drawn = [tf.TensorArray(spec.dtype, updates) for spec in specs]
         with tf.control_dependencies([start]):
             for update in tf.range(updates):
                 batch = next(self._iterator)
@@ -86,7 +87,7 @@ class Learner:
             sampling_seconds = tf.cast(tf.timestamp() - start, tf.float32)
 
         names = ("loss", "q_value", "target", "gradient_norm")
-        sums = dict.fromkeys(names, tf.zeros(()))
+        sums: dict[str, tf.Tensor] = dict.fromkeys(names, tf.zeros(()))
         keys = tf.TensorArray(tf.uint64, updates)
         priorities = tf.TensorArray(tf.float32, updates)
         for update in tf.range(updates):
