@@ -88,9 +88,10 @@ def _training(line: Mapping[str, Any]) -> str:
 
 
 def _rules(rules: Mapping[str, Any]) -> str:
+    fire = "FIRE pressed, " * rules["use_fire_reset"]
     return (
-        f"sticky actions {rules['repeat_action_probability']:g}, "
-        f"up to {rules['noop_max']} no-ops, {rules['max_frames_per_episode']:,} frames at most"
+        f"sticky actions {rules['repeat_action_probability']:g}, up to {rules['noop_max']} no-ops, "
+        f"{fire}{rules['max_frames_per_episode']:,} frames at most"
     )
 
 
