@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from agents import configuration, protocols, scores
-from agents.errors import UserError
+from agents.errors import NotYetError, UserError
 from agents.evaluation import Evaluation, Evaluator
 from agents.players import Player
 from agents.reporting.intervals import interquartile_mean, interval
@@ -99,9 +99,14 @@ def evaluate_into(
       UserError: the file cannot be written; nothing was played.
     """
     with _open(directory) as log:
-        line = evaluate(player, evaluator, lambda games, steps: show(games, f"{steps:,} steps"))
+        line = evaluate(player, evaluator, lambda games, steps: show(games, under_way(steps)))
         print(json.dumps(line), file=log)
     return line
+
+
+def under_way(agent_steps: int) -> str:
+    """A remark on the progress of games that are played side by side."""
+    return f"those under way at agent step {agent_steps:,}"
 
 
 def _open(directory: Path) -> TextIO:
@@ -123,11 +128,11 @@ def newest(directory: Path) -> dict[str, Any]:
     """The last of `evaluations`.
 
     Raises:
-      UserError: there is none.
+      NotYetError: there is none.
     """
     lines = evaluations(directory)
     if not lines:
-        raise UserError(
+        raise NotYetError(
             f"{directory} is not evaluated yet: python launch/evaluate.py --run_dir={directory}"
         )
     return lines[-1]

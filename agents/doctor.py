@@ -144,7 +144,7 @@ def _gpu() -> str:
     if not gpus and os.path.exists("/dev/nvidia0"):
         cuda = tf.sysconfig.get_build_info().get("cuda_version", "12")
         raise UserError(
-            f"TensorFlow does not see the NVIDIA GPU that is here: pip install '{_PACKAGE}[cuda]', "
+            f"TensorFlow does not see the NVIDIA GPU that is here: pip install -e '.[cuda]', "
             f"and a driver for CUDA {cuda}"
         )
     if not gpus:
@@ -203,7 +203,7 @@ def _films() -> str:
 
         encoder = imageio_ffmpeg.get_ffmpeg_exe()
     except (ImportError, RuntimeError) as e:
-        raise UserError(f"there is no encoder for films: pip install '{_PACKAGE}[video]'") from e
+        raise UserError("there is no encoder for films: pip install -e '.[video]'") from e
     black = ["-f", "lavfi", "-i", "color=size=160x210:duration=0.1", "-c:v", "libx264"]
     command = [encoder, "-loglevel", "error", *black, "-f", "null", "-"]
     try:

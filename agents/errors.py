@@ -12,6 +12,10 @@ class UserError(Exception):
         super().__init__(" ".join(message.split()))
 
 
+class NotYetError(UserError):
+    """A run has not got as far as is asked for; where there are others, it can be left out."""
+
+
 def require(name: str, value: float | None, holds: bool, range_: str) -> None:
     """Raises a UserError, "NAME must be RANGE, got VALUE", unless the value's condition holds."""
     if not holds:

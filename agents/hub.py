@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import huggingface_hub
-from httpx2 import HTTPError  # the HTTP client of huggingface_hub
+from httpx2 import HTTPError, TransportError  # the HTTP client of huggingface_hub
 from huggingface_hub.errors import HFValidationError
 
 from agents import assessment, checkpoints, configuration
@@ -29,6 +29,7 @@ from agents.checkpoints import Checkpoints
 from agents.errors import UserError
 from agents.reporting.model_card import model_card
 from agents.restoring import restore_agent
+from agents.run_directory import check_is_run
 
 _CONFIGURATION = ("config.gin", "config.json", "run.json")
 _RECORD = ("evaluations.jsonl", "episodes.csv")
@@ -66,6 +67,7 @@ def push(run_dir: Path, repo_id: str, *, private: bool) -> str:
 
 
 def _stage(run_dir: Path, repo_id: str, folder: Path) -> None:
+    check_is_run(run_dir)
     evaluation = assessment.newest(run_dir)
     _check_configuration(run_dir, str(run_dir))
     restored = restore_agent(run_dir, evaluation["agent_steps"])
@@ -129,6 +131,13 @@ def _hub_errors(repo_id: str) -> Iterator[None]:
     try:
         yield
     except (HFValidationError, HTTPError, OSError, ValueError) as e:
+        # A download hides it behind an error about the client's cache.
+        if lost := next((x for x in (e, e.__cause__) if isinstance(x, TransportError)), None):
+            reason = str(lost).rpartition("] ")[2]  # without "[Errno -2] "
+            raise UserError(
+                f"there is no connection to {huggingface_hub.constants.ENDPOINT} ({reason}): look "
+                "at the network and its proxies, and at HF_ENDPOINT"
+            ) from e
         # The client's messages are paragraphs; the first line says what it is.
         first = next(iter(str(e).strip().splitlines()), type(e).__name__)
         raise UserError(

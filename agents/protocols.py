@@ -12,7 +12,7 @@ from typing import Any
 
 from agents.environments import AtariEnvironment
 
-NAMES = ("dopamine", "nature", "atari_100k", "ale_v5")
+NAMES = ("dopamine", "nature", "atari_100k", "ale_v5", "rl_zoo")
 OF_THE_NETWORK = ("full_action_space", "frameskip")  # what it was made for, whoever judges it
 _NOT_RULES = {"game", "num_envs", "seed", "num_threads"}
 _DEFAULTS = {

@@ -14,6 +14,7 @@ from agents.evaluation import Evaluator
 from agents.players import Player
 from agents.reporting.film import film
 from agents.restoring import saved_agents
+from agents.run_directory import check_is_run
 
 CHOICES = ("first", "best", "worst")
 Progress = Callable[[int, int], None]  # as `Evaluator.run` takes it
@@ -72,8 +73,9 @@ def progress_of_run(
     """Films the first game of every agent that a run has kept, one after the other.
 
     Raises:
-      UserError: there is none.
+      UserError: there is no run, or it has no agent yet.
     """
+    check_is_run(run_dir)
     films, lengths = [], []
     for agent_steps in saved_agents(run_dir):
         player = players.from_run(run_dir, agent_steps, protocol)
@@ -85,7 +87,7 @@ def progress_of_run(
         )
         lengths.append(int(evaluation.frames[0]))
     if not films:
-        raise UserError(f"{run_dir} has no checkpoint yet: give the run directory of a training")
+        raise UserError(f"{run_dir} has no checkpoint yet: wait for the first")
     return Film("progress", itertools.chain.from_iterable(films), sum(lengths))
 
 

@@ -4,8 +4,8 @@ Only reads: needs neither the run's lock nor its replay, so it works beside the 
 """
 
 import dataclasses
-import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -16,8 +16,9 @@ from agents import configuration, protocols
 from agents.algorithms.dqn import DQN
 from agents.checkpoints import Checkpoints, numbered
 from agents.environments import AtariEnvironment
-from agents.errors import UserError
+from agents.errors import NotYetError, UserError
 from agents.networks import Precision
+from agents.run_directory import start_facts
 from agents.training import Training
 
 
@@ -54,12 +55,7 @@ def restore_agent(
       UserError: no run, no checkpoint, a damaged one, or a configuration that does not fit it.
     """
     run_dir = run_dir.expanduser()
-    try:
-        commit = json.loads((run_dir / "run.json").read_text())["commit"]
-    except (OSError, ValueError, KeyError, TypeError) as e:
-        raise UserError(
-            f"{run_dir} holds no run ({e}): give the run directory of a training"
-        ) from e
+    commit = start_facts(run_dir).get("commit")
     _load_configuration(run_dir / "config.gin", precision, protocol)
     path = _checkpoint(run_dir, agent_steps)
     env = AtariEnvironment(num_envs=1, num_threads=1)
@@ -96,7 +92,7 @@ def _checkpoint(run_dir: Path, agent_steps: int | Literal["best"] | None) -> Pat
     if agent_steps is None:
         latest = Checkpoints(run_dir / "checkpoints").latest(_warn)
         if latest is None:
-            raise UserError(
+            raise NotYetError(
                 f"{run_dir} has no checkpoint yet: a training writes one every "
                 "Training.checkpoint_period_agent_steps, and at Ctrl-C"
             )
@@ -111,11 +107,22 @@ def _checkpoint(run_dir: Path, agent_steps: int | Literal["best"] | None) -> Pat
         return best[-1]
     saved = saved_agents(run_dir)
     if agent_steps not in saved:
-        there = ", ".join(map(str, saved)) or "none"
         raise UserError(
-            f"{run_dir} has no checkpoint at {agent_steps} agent steps: there are {there}"
+            f"{run_dir} has no checkpoint at {agent_steps} agent steps: there are "
+            f"{_names(run_dir, saved) or 'none'}"
         )
     return saved[agent_steps]
+
+
+def _names(run_dir: Path, saved: Iterable[int]) -> str:
+    """The checkpoints with what else `--checkpoint` calls them: "304, 500 (best), 600 (last)"."""
+    roles = {"best": numbered(run_dir / "best"), "last": numbered(run_dir / "checkpoints")}
+    newest = {role: int(paths[-1].name) for role, paths in roles.items() if paths}
+    names = []
+    for agent_steps in saved:
+        own = ", ".join(role for role, at in newest.items() if at == agent_steps)
+        names.append(f"{agent_steps} ({own})" if own else str(agent_steps))
+    return ", ".join(names)
 
 
 def _warn(line: str) -> None:

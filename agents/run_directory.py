@@ -30,6 +30,7 @@ from agents.errors import UserError
 
 _CONFIG = "config.json"
 _LOCK = ".lock"
+_NAMED_RUNS = 5
 _PACKAGES = ("atari-dqn", "tensorflow", "tf-agents", "dm-reverb", "ale-py", "gymnasium", "numpy")
 
 
@@ -166,6 +167,35 @@ def locked(path: Path) -> TextIO:
         file.close()
         raise
     return file
+
+
+def check_is_run(path: Path) -> None:
+    """Raises the error of `no_run` unless a training began there."""
+    if not (path / _CONFIG).exists():
+        raise no_run(path)
+
+
+def no_run(path: Path) -> UserError:
+    """That a path is no run directory, with the runs that lie below it, or else beside it."""
+    for folder in (path, path.parent):
+        if near := sorted(str(config.parent) for config in folder.glob(f"*/{_CONFIG}")):
+            more = ", ..." * (len(near) > _NAMED_RUNS)
+            there = f"there are {', '.join(near[:_NAMED_RUNS])}{more}"
+            return UserError(f"{path} is no run directory: {there}")
+    return UserError(f"{path} is no run directory: give that of a training")
+
+
+def start_facts(path: Path) -> dict[str, Any]:
+    """What `run.json` says of a run's start, as `environment_facts`, and of its resumes.
+
+    Raises:
+      UserError: there is no run, or this file of it cannot be read.
+    """
+    check_is_run(path)
+    try:
+        return dict(json.loads((path / "run.json").read_text()))
+    except (OSError, ValueError, TypeError) as e:
+        raise UserError(f"{path / 'run.json'} cannot be read: the run is not whole") from e
 
 
 def next_run_directory(parent: Path, name: str) -> Path:

@@ -40,7 +40,7 @@ def extra(name: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise UserError(f"{error.name} is missing: pip install 'atari-dqn[{name}]'") from error
+        raise UserError(f"{error.name} is missing: pip install -e '.[{name}]'") from error
 
 
 def run(main: Callable[[list[str]], None], actions: Sequence[str] = ()) -> None:

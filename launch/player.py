@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from agents.players import Player
 
 FLAGS = flags.FLAGS
-PROTOCOLS = ["dopamine", "nature", "atari_100k", "ale_v5"]
+PROTOCOLS = ["dopamine", "nature", "atari_100k", "ale_v5", "rl_zoo"]
 
 flags.disclaim_key_flags()  # a flag belongs to the command that calls `define_flags`
 

@@ -5,7 +5,8 @@
     python launch/plot.py --run_dir=runs --rliable --out=aggregates.png
 
 --run_dir takes runs and folders of runs; runs of one game and algorithm are seeds of one line. The
-aggregates are of each run's newest evaluation by launch/evaluate.py.
+aggregates are of each run's newest evaluation by launch/evaluate.py. A run without a finished game,
+or without an evaluation for the aggregates, is left out.
 """
 
 from pathlib import Path
@@ -46,8 +47,8 @@ def main(argv: list[str]) -> None:
     found = runs.find(map(Path, FLAGS.run_dir))
     runs.check_one_protocol(found)
     if FLAGS.rliable:
-        evaluations = [assessment.newest(run.path) for run in found]
-        computed = aggregates.aggregate(aggregates.matrices(evaluations))
+        evaluations = runs.gather(found, lambda run: assessment.newest(run.path))
+        computed = aggregates.aggregate(aggregates.matrices(list(evaluations.values())))
         columns, rows = aggregates.COLUMNS, aggregates.numbers(computed)
         figure, table = aggregates.plot(computed), Table(*columns)
         for row in rows:

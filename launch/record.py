@@ -49,7 +49,7 @@ def main(argv: list[str]) -> None:
         look = {
             "scale": FLAGS.scale,
             "overlay": FLAGS.overlay,
-            "progress": lambda games, steps: show(games, f"{steps:,} agent steps"),
+            "progress": lambda games, steps: show(games, assessment.under_way(steps)),
         }
         if played:
             evaluator = assessment.evaluator(played, episodes=FLAGS.episodes, **arguments)

@@ -12,6 +12,7 @@ def make_run(path, games, *, game="SpaceInvaders", algorithm="DQN", evaluation=N
     config = {
         "AtariEnvironment.game": repr(game),
         "Training.agent": f"@{algorithm}",
+        "Training.agent_steps": "1_000_000",
         **{f"AtariEnvironment.{name}": repr(value) for name, value in rules.items()},
     }
     (path / "config.json").write_text(json.dumps(config))

@@ -1,5 +1,7 @@
 """Curves: windows against a hand computation, seeds as one line, hours without the pauses."""
 
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -71,12 +73,27 @@ def test_a_torn_last_row_is_left_out(folder):
 
 
 def test_a_run_without_games_is_named(folder):
-    make_run(folder / "a", [])
-    with pytest.raises(UserError, match="no finished game yet"):
+    for name in "abc":
+        make_run(folder / name, [])
+    with pytest.raises(UserError, match="a has no finished game yet: let it train"):
         curves.lines(runs.find([folder]), "run")
+    for agent_steps, message in ((999_999, "no finished game yet"), (1_000_002, "a ended before")):
+        line = json.dumps({"agent_steps": agent_steps})
+        (folder / "a" / "evaluations.jsonl").write_text(line + "\n")
+        with pytest.raises(UserError, match=message):
+            curves.lines(runs.find([folder / "a"]), "run")
+    assert len(curves.history(runs.find([folder / "a"])[0]).scores) == 0
     (folder / "a" / "episodes.csv").unlink()
     with pytest.raises(UserError, match="cannot be read"):
         curves.lines(runs.find([folder]), "run")
+
+
+def test_a_run_without_games_is_left_out_where_others_have_some(folder, capsys):
+    make_run(folder / "a", [])
+    b, c = curves.lines(runs.find([folder]), "run")
+    assert [line.label for line in (b, c)] == [str(folder / "b"), str(folder / "c")]
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert warning.startswith(f"warning: left out: {folder / 'a'} has no finished game yet")
 
 
 def write_events(path, times):

@@ -85,5 +85,5 @@ def test_the_command_serves_them_on_this_machine_only(small_run, tmp_path):
 
 def test_a_mistake_is_one_line(tmp_path):
     refused = command(tmp_path, "--logdir=nowhere", name="dashboard")
-    message = "error: nowhere holds no run: give the run directory of a training\n"
+    message = "error: nowhere is no run directory: give that of a training\n"
     assert (refused.exit_code, refused.stderr) == (2, message)

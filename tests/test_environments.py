@@ -44,6 +44,7 @@ PROTOCOLS = {
     "atari_100k": NO_OP_STARTS,
     "ale_v5": STICKY,
 }
+PROTOCOL_FILES = {**PROTOCOLS, "rl_zoo": {**NO_OP_STARTS, "use_fire_reset": True}}
 DETERMINISTIC = {**STICKY, "repeat_action_probability": 0.0}
 
 
@@ -608,7 +609,7 @@ def test_an_action_out_of_range_is_refused(action):
 
 
 @pytest.mark.parametrize(
-    ("protocol", "published"), PROTOCOLS.items(), ids=PROTOCOLS, indirect=["protocol"]
+    ("protocol", "published"), PROTOCOL_FILES.items(), ids=PROTOCOL_FILES, indirect=["protocol"]
 )
 def test_protocol_files_bind_the_published_values(protocol, published):
     assert protocol == published

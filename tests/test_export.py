@@ -209,7 +209,7 @@ def test_a_version_takes_the_next_number_and_leaves_the_others(tiny, tmp_path, t
 @pytest.mark.parametrize(
     ("missing", "message"),
     [
-        (".", "run holds no run ("),
+        (".", "run is no run directory: give that of a training"),
         ("checkpoints", "run has no checkpoint yet: "),
     ],
 )

@@ -167,6 +167,8 @@ def test_what_cannot_be_pushed_is_one_line(hub, run, hub_command, tmp_path):
         assert_fails(hub_command(tmp_path, *arguments), message)
     stranger = hub_command(tmp_path, *flags, HF_TOKEN="hf_wrong")
     assert_fails(stranger, "HF_TOKEN says who you are")
+    nothing = hub_command(tmp_path, *flags[:2], "--run_dir=nothing")
+    assert_fails(nothing, "nothing is no run directory: there are mine")
     (tmp_path / "mine" / "evaluate.jsonl").write_text(json.dumps({"agent_steps": 100}) + "\n")
     assert_fails(hub_command(tmp_path, *flags), "no checkpoint at 100 agent steps")
     (tmp_path / "mine" / "evaluate.jsonl").unlink()
@@ -199,6 +201,15 @@ def test_a_strangers_repository_that_is_no_plain_run_is_refused(
 def test_a_repository_that_is_not_there_is_named(hub_command, tmp_path):
     loaded = hub_command(tmp_path, "load", "--repo_id=me/nothing")
     assert_fails(loaded, "me/nothing on http://127.0.0.1")
+
+
+@pytest.mark.parametrize("action", ["push", "load"])
+def test_no_connection_is_called_that(run, hub_command, tmp_path, action):
+    run_dir = run if action == "push" else tmp_path / "theirs"
+    flags = (action, "--repo_id=me/new", f"--run_dir={run_dir}")
+    failed = hub_command(tmp_path, *flags, HF_ENDPOINT="http://no-such-host.invalid")
+    assert_fails(failed, "there is no connection to http://no-such-host.invalid (")
+    assert "Errno" not in failed.stderr.splitlines()[-1]
 
 
 def assert_fails(finished, message):

@@ -142,6 +142,30 @@ def test_a_running_run_without_evaluation_and_films_has_a_page(own_run):
     assert len(records.evaluations(own_run)) == text.count("<td>1</td>\n")
 
 
+def test_a_run_without_a_finished_game_has_a_page(chromium, small_run, tmp_path):
+    young = shutil.copytree(small_run, tmp_path / "young")
+    (young / "evaluate.jsonl").write_text(json.dumps(EVALUATION) + "\n")
+    (tmp_path / "page.html").write_text(page(young))
+    shown, _ = opened(chromium, tmp_path / "page.html", 1300)
+    text = shown.locator("body").inner_text()
+    for told in (
+        "600 agent steps, 0 games",
+        "No game of the training was over yet.",
+        "600\tdopamine\t0.001\t2\t257.1",
+        "agent steps per second, median",
+    ):
+        assert told in text
+    assert shown.locator("img.curve").count() == 0
+    shown.close()
+
+
+def test_a_run_without_event_files_has_a_page(own_run):
+    shutil.rmtree(own_run / "events")
+    text = page(own_run)
+    assert "899 agent steps" in text
+    assert "<td>time</td>" not in text, "which is not known"
+
+
 def test_speed_is_that_of_tensorboard(own_run):
     scalars = records.scalars(own_run)
     steps = [agent_steps for agent_steps, _ in scalars["4_speed/agent_steps_per_second"]]
@@ -155,7 +179,7 @@ def test_speed_is_that_of_tensorboard(own_run):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("config.json", None, "holds no run"),
+        ("config.json", None, "is no run directory"),
         ("run.json", None, "run.json cannot be read"),
         ("run.json", "[1]", "run.json cannot be read"),
         ("run.json", "{}", "is not whole"),
@@ -177,14 +201,13 @@ def test_a_run_that_is_not_whole_is_refused(own_run, name, content, message):
         page(own_run)
 
 
-def test_the_command_writes_the_page(small_run, finished_run, tmp_path):
+def test_the_command_writes_the_page(finished_run, tmp_path):
     written = command(tmp_path, f"--run_dir={finished_run}", "--out=page.html", name="report")
     assert (written.exit_code, written.stdout[:10]) == (0, "page.html "), written.stderr
     assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
     for arguments, message in (
         ([], "name a run"),
-        (["--run_dir=nowhere"], "nowhere holds no run"),
-        ([f"--run_dir={small_run}"], "has no finished game yet"),
+        (["--run_dir=nowhere"], "nowhere is no run directory"),
         ([f"--run_dir={finished_run}", "--out=no/page.html"], "no/page.html cannot be written"),
     ):
         refused = command(tmp_path, *arguments, name="report")

@@ -39,12 +39,24 @@ def test_a_plot_and_its_numbers(tmp_path):
     assert second[2:10] == ["400", "1600", "", "2", "2", "70.0", "70.0", "70.0"]
 
 
+def test_a_run_that_is_too_young_is_left_out(tmp_path):
+    make_run(tmp_path / "runs" / "one", [(100, 10.0)])
+    make_run(tmp_path / "runs" / "young", [])
+    run = command("plot.py", "--run_dir=runs", folder=tmp_path)
+    assert (run.returncode, run.stdout.count("space_invaders")) == (0, 1)
+    (warning,) = run.stderr.splitlines()
+    assert warning.startswith("warning: left out: runs/young has no finished game yet")
+
+
 def test_aggregates_of_evaluated_runs(tmp_path):
     for name, score in (("one", 0.1), ("two", 0.3)):
         line = {"algorithm": "DQN", "game": "pong", "rules": {}, "epsilon": 0, "scores": []}
         make_run(tmp_path / name, [(1, 1.0)], evaluation=line | {"human_normalized": score})
+    make_run(tmp_path / "young", [(1, 1.0)])
     run = command("plot.py", "--run_dir=.", "--rliable", "--out=a.svg", folder=tmp_path)
-    assert (run.returncode, run.stderr) == (0, "")
+    remedy = "python launch/evaluate.py --run_dir=young"
+    warning = f"warning: left out: young is not evaluated yet: {remedy}\n"
+    assert (run.returncode, run.stderr) == (0, warning)
     assert "IQM" in run.stdout
     assert "0.200" in run.stdout
     assert (tmp_path / "a.svg").read_text().startswith("<?xml")
@@ -52,9 +64,12 @@ def test_aggregates_of_evaluated_runs(tmp_path):
 
 def test_the_table_evaluates_what_is_not_evaluated(small_run, tmp_path):
     shutil.copytree(small_run, tmp_path / "runs" / "one")
+    shutil.copytree(small_run, tmp_path / "runs" / "young")
+    shutil.rmtree(tmp_path / "runs" / "young" / "checkpoints")
     arguments = ("benchmark_table.py", "--run_dir=runs", "--episodes=2", "--out=table.md")
     run = command(*arguments, folder=tmp_path)
     assert run.returncode == 0, run.stderr
+    assert "warning: left out: runs/young has no checkpoint yet" in run.stderr
     table = (tmp_path / "table.md").read_text()
     assert run.stdout == table + "table.md\n"
     assert "| runs/one | space_invaders | DQN | 600 | 2400 | dopamine=ale_v5 | 0.001 | 2 |" in table

@@ -27,6 +27,7 @@ def bound():
         ("ale_v5", ["dopamine", "ale_v5"], ["dopamine", "ale_v5"]),
         ("nature", ["nature", "atari_100k"], ["nature", "atari_100k"]),
         ("atari_100k", ["nature", "atari_100k"], ["nature", "atari_100k"]),
+        ("rl_zoo", ["rl_zoo"], ["rl_zoo"]),
     ],
 )
 def test_a_shipped_protocol_is_known_by_its_rules(bound, protocol, in_training, in_evaluation):

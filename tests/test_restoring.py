@@ -126,8 +126,20 @@ def test_a_named_checkpoint_that_is_damaged_is_refused(own_run, name, damage):
 
 
 def test_a_checkpoint_that_is_not_there_is_refused_with_those_that_are(small_run):
-    with pytest.raises(UserError, match=r"no checkpoint at 601 .*: there are .*304, 600"):
+    with pytest.raises(
+        UserError, match=r"no checkpoint at 601 .*: there are .*304, 600 \(.*last\)"
+    ):
         restore_agent(small_run, 601)
+
+
+def test_those_that_are_there_are_named_by_what_the_flag_calls_them(own_run):
+    replace_best(own_run, checkpoint=304, agent_steps=200)
+    with pytest.raises(UserError, match=r"there are 200 \(best\), 304, 600 \(last\)$"):
+        restore_agent(own_run, 500)
+    shutil.rmtree(own_run / "best")
+    shutil.copytree(own_run / "checkpoints" / "000000000600", own_run / "best" / "000000000600")
+    with pytest.raises(UserError, match=r"there are 304, 600 \(best, last\)$"):
+        restore_agent(own_run, 500)
 
 
 def test_a_run_whose_checkpoints_are_all_damaged_is_refused(own_run):
@@ -147,10 +159,16 @@ def test_a_run_without_a_checkpoint_is_refused(own_run):
 
 
 @pytest.mark.parametrize("name", ["config.gin", "run.json"])
-def test_a_directory_without_a_run_is_refused(own_run, name):
+def test_a_run_that_is_not_whole_is_refused(own_run, name):
     (own_run / name).unlink()
     with pytest.raises(UserError, match=name):
         restore_agent(own_run)
+
+
+def test_a_directory_without_a_run_is_refused_with_the_runs_nearby(own_run):
+    for asked in (own_run.parent, own_run.parent / "nothing"):
+        with pytest.raises(UserError, match=f"{asked} is no run directory: there are {own_run}$"):
+            restore_agent(asked)
 
 
 @pytest.mark.parametrize(

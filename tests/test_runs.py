@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from agents.errors import UserError
+from agents.errors import NotYetError, UserError
 from agents.reporting import runs
 from tests.fake_runs import make_run
 
@@ -26,10 +26,38 @@ def test_the_name_of_the_algorithm_may_be_bound(tmp_path):
 
 @pytest.mark.parametrize("content", [None, "{", "{}", '{"AtariEnvironment.game": "1"}'])
 def test_what_is_no_run_is_named(tmp_path, content):
+    folder = tmp_path / "empty"
     if content is not None:
-        (tmp_path / "config.json").write_text(content)
-    with pytest.raises(UserError, match="holds no run"):
-        runs.find([tmp_path])
+        folder.mkdir()
+        (folder / "config.json").write_text(content)
+    with pytest.raises(UserError, match=r"empty (is no run directory: give|holds no run that)"):
+        runs.find([folder])
+
+
+def test_what_of_says_is_gathered_from_those_that_have_it(tmp_path, capsys):
+    for name in "abc":
+        make_run(tmp_path / name, [])
+
+    def of(run):
+        if run.path.name != "b":
+            raise NotYetError(f"{run.path.name} is too young")
+        return "old enough"
+
+    found = runs.find([tmp_path])
+    assert runs.gather(found, of) == {str(tmp_path / "b"): "old enough"}
+    expected = "warning: left out: a is too young\nwarning: left out: c is too young\n"
+    assert capsys.readouterr().err == expected
+    with pytest.raises(NotYetError, match="a is too young"):
+        runs.gather([run for run in found if run.path.name != "b"], of)
+
+
+def test_what_is_wrong_with_a_run_is_not_passed_over(tmp_path):
+    def of(run):
+        raise UserError(f"{run.path.name} is damaged")
+
+    make_run(tmp_path / "a", [])
+    with pytest.raises(UserError, match="a is damaged"):
+        runs.gather(runs.find([tmp_path]), of)
 
 
 def test_different_rules_are_refused_and_games_are_not(tmp_path):

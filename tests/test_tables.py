@@ -19,6 +19,7 @@ LINE = {
     "rules": {
         "repeat_action_probability": 0.25,
         "noop_max": 0,
+        "use_fire_reset": False,
         "max_frames_per_episode": 108_000,
     },
     "epsilon": 0.001,
@@ -55,6 +56,8 @@ def test_an_evaluation_is_told_with_its_protocol():
         "0.232",
     ):
         assert part in text
+    with_fire = tables.evaluation_table(LINE | {"rules": LINE["rules"] | {"use_fire_reset": True}})
+    assert "up to 0 no-ops, FIRE pressed, 108,000 frames" in rendered(with_fire)
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def aggregate(scores: Mapping[str, np.ndarray]) -> Aggregates:
     try:
         from rliable import library, metrics
     except ImportError as e:
-        raise UserError("aggregates need rliable: pip install 'atari-dqn[plot]'") from e
+        raise UserError("aggregates need rliable: pip install -e '.[plot]'") from e
     names = ("IQM", "median", "mean", "optimality gap")
 
     def statistics(matrix: np.ndarray) -> np.ndarray:

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from agents import protocols, scores
-from agents.errors import UserError
+from agents.errors import NotYetError, UserError
 from agents.reporting import records
 from agents.reporting.intervals import interval
-from agents.reporting.runs import Run
+from agents.reporting.runs import Run, gather
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,19 +54,33 @@ class Line(NamedTuple):
 
 
 def history(run: Run) -> History:
-    """What a run has recorded.
+    """What a run has recorded; empty as long as no game is over.
 
     Raises:
-      UserError: it has no finished game.
+      UserError: it cannot be read.
     """
     agent_steps, raw = episodes(run.path)
     return History(run, raw, agent_steps, training_hours(run.path, agent_steps))
 
 
+def _some_history(run: Run) -> History:
+    """As `history`; raises a NotYetError if it is empty."""
+    found = history(run)
+    if len(found.scores):
+        return found
+    evaluations = records.evaluations(run.path)  # the last one is after the last agent step
+    if evaluations and evaluations[-1]["agent_steps"] >= run.length_agent_steps:
+        raise NotYetError(
+            f"{run.path} ended before its first game was over: train it for more than "
+            f"Training.agent_steps = {run.length_agent_steps}"
+        )
+    raise NotYetError(f"{run.path} has no finished game yet: let it train until the first is over")
+
+
 def lines(
     runs: Iterable[Run], group_by: str, window_agent_steps: int = scores.WINDOW_AGENT_STEPS
 ) -> list[Line]:
-    """Runs as lines of a plot.
+    """Runs as lines of a plot; those without a finished game are left out and warned of.
 
     Args:
       runs: of one protocol.
@@ -75,20 +89,29 @@ def lines(
       window_agent_steps: games that end in one window count together.
 
     Raises:
-      UserError: a run has no games.
+      UserError: no run has a finished game, or one cannot be read.
     """
     groups: dict[tuple[str, str], list[History]] = {}
-    for run in runs:
+    for found in gather(runs, _some_history).values():
+        run = found.run
         key = {
             "algorithm": (run.game, run.algorithm),
             "game": (run.algorithm, run.game),
             "run": (run.game, str(run.path)),
         }[group_by]
-        groups.setdefault(key, []).append(history(run))
-    return [
-        Line(*key, group, points(group, window_agent_steps), published(group[0].run))
-        for key, group in groups.items()
-    ]
+        groups.setdefault(key, []).append(found)
+    return [line(*key, group, window_agent_steps) for key, group in groups.items()]
+
+
+def line(
+    panel: str,
+    label: str,
+    histories: list[History],
+    window_agent_steps: int = scores.WINDOW_AGENT_STEPS,
+) -> Line:
+    """One line; without points where no game is over."""
+    windows = points(histories, window_agent_steps)
+    return Line(panel, label, histories, windows, published(histories[0].run))
 
 
 def points(histories: Sequence[History], window_agent_steps: int) -> list[Point]:
@@ -131,7 +154,7 @@ def episodes(run_dir: Path) -> tuple[np.ndarray, np.ndarray]:
     """Agent steps at the end of each finished game, int64 [E], and its raw score, float64 [E].
 
     Raises:
-      UserError: there are none.
+      UserError: there is no record of games.
     """
     path = run_dir / "episodes.csv"
     try:
@@ -141,11 +164,9 @@ def episodes(run_dir: Path) -> tuple[np.ndarray, np.ndarray]:
         raise UserError(f"{run_dir} is no run: {path} cannot be read ({e.strerror})") from e
     # A game that is being written while we read may be torn; it is the last one.
     whole = [row for row in rows if row["episode_agent_steps"]]
-    if not whole:
-        raise UserError(f"{run_dir} has no finished game yet: wait for the first")
     return (
-        np.array([int(row["agent_steps"]) for row in whole]),
-        np.array([float(row["score"]) for row in whole]),
+        np.array([int(row["agent_steps"]) for row in whole], np.int64),
+        np.array([float(row["score"]) for row in whole], np.float64),
     )
 
 

@@ -4,7 +4,6 @@ A published curve is a run of its own, "published/<game>_<agent>/events", with p
 of the training's and of the evaluation's score, so that both charts show it.
 """
 
-import ast
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,19 +38,13 @@ def lay_out(logdir: Path, folder: Path) -> None:
     (folder / logdir.resolve().name).symlink_to(logdir.resolve())
     # As far as the longest run: a curve ten times longer would press the runs together.
     published = {}
-    for run in sorted(found, key=_agent_steps):
-        end = _agent_steps(run) + WINDOW_AGENT_STEPS
+    for run in sorted(found, key=lambda run: run.length_agent_steps):
+        end = run.length_agent_steps + WINDOW_AGENT_STEPS
         windows = [window for window in curves.published(run) if window.agent_steps < end]
         if windows:
             published[f"{run.game}_{windows[0].agent}"] = windows
     for name, windows in published.items():
         _write(windows, folder / "published" / name / "events")
-
-
-def _agent_steps(run: runs.Run) -> int:
-    """How long it was, or will be."""
-    bindings = json.loads((run.path / "config.json").read_text())
-    return ast.literal_eval(bindings["Training.agent_steps"])
 
 
 def _write(windows: Sequence[Published], path: Path) -> None:

@@ -5,7 +5,6 @@ own content security policy forbids too.
 """
 
 import base64
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,10 +12,12 @@ from statistics import median
 from typing import Any
 
 import jinja2
+import numpy as np
 
 from agents import memory
 from agents.errors import UserError
 from agents.reporting import curves, plots, records, runs
+from agents.run_directory import start_facts
 
 _FILMS = {".mp4": (b"ftyp", 4, "video/mp4"), ".gif": (b"GIF8", 0, "image/gif")}
 
@@ -29,13 +30,16 @@ def page(run_dir: Path, evaluated: Sequence[Mapping[str, Any]]) -> str:
       evaluated: the lines of its `evaluate.jsonl`.
 
     Raises:
-      UserError: there is no run, or it has no finished game, or one of its files is damaged.
+      UserError: there is no run, or one of its files is damaged.
     """
-    if not (run_dir / "config.json").exists():
-        raise UserError(f"{run_dir} holds no run: give the run directory of a training")
+    facts = start_facts(run_dir)
     run_dir = run_dir.resolve()
-    (line,) = curves.lines(runs.find([run_dir]), "run")
-    (history,) = line.histories
+    (run,) = runs.find([run_dir])
+    history = curves.history(run)
+    line = curves.line(run.game, str(run_dir), [history])
+    scalars = records.scalars(run_dir)
+    steps = [agent_steps for points in scalars.values() for agent_steps, _ in points]
+    agent_steps = max([*steps, *history.agent_steps], default=0)
     templates = jinja2.Environment(
         loader=jinja2.PackageLoader("agents.reporting", "."),
         autoescape=True,
@@ -47,29 +51,26 @@ def page(run_dir: Path, evaluated: Sequence[Mapping[str, Any]]) -> str:
     try:
         return templates.get_template("page.html").render(
             name=run_dir.name,
-            game=history.run.game,
-            algorithm=history.run.algorithm,
-            run=_read_json(run_dir / "run.json"),
+            game=run.game,
+            algorithm=run.algorithm,
+            run=facts,
             config=(run_dir / "config.gin").read_text(),
-            agent_steps=history.agent_steps[-1],
+            agent_steps=agent_steps,
             games=len(history.scores),
-            curve=_curve(line),
+            curve=_curve(line) if line.points else None,
             points=[(point, plots.published_at(line, point)) for point in line.points],
             evaluated=evaluated,
             evaluations=records.evaluations(run_dir),
             films=_films(run_dir),
-            speed=_speed(records.scalars(run_dir), float(history.hours[-1])),
+            speed=_speed(scalars, _hours(run_dir, agent_steps)),
             disk_bytes=memory.occupied_bytes(run_dir),
         )
     except (OSError, jinja2.UndefinedError) as e:
         raise UserError(f"{run_dir} is not whole: {e}") from e
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError) as e:
-        raise UserError(f"{path} cannot be read ({e}): the run is not whole") from e
+def _hours(run_dir: Path, agent_steps: int) -> float:
+    return float(curves.training_hours(run_dir, np.array([agent_steps]))[0])
 
 
 def _curve(line: curves.Line) -> str:

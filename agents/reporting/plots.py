@@ -147,7 +147,7 @@ def new_figure(panels: int) -> "tuple[Figure, list[Axes]]":
     try:
         from matplotlib.figure import Figure
     except ImportError as e:
-        raise UserError("plots need matplotlib: pip install 'atari-dqn[plot]'") from e
+        raise UserError("plots need matplotlib: pip install -e '.[plot]'") from e
     columns = min(panels, _PANELS_IN_A_ROW)
     rows = -(-panels // columns)
     figure = Figure(figsize=(8 if panels == 1 else 5 * columns, 5 * rows), layout="constrained")

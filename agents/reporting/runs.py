@@ -3,15 +3,18 @@
 import ast
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from agents import protocols
 from agents.environments import rom_name
-from agents.errors import UserError
+from agents.errors import NotYetError, UserError
+from agents.run_directory import no_run
 
 _CONFIG = "config.json"
+_T = TypeVar("_T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +25,7 @@ class Run:
     game: str  # ALE name
     algorithm: str
     rules: dict[str, Any]  # of `agents.protocols`
+    length_agent_steps: int  # that it was, or will be, trained for
 
 
 def find(folders: Iterable[Path]) -> list[Run]:
@@ -34,7 +38,7 @@ def find(folders: Iterable[Path]) -> list[Run]:
     for folder in (path.expanduser() for path in folders):
         below = [folder / _CONFIG] if (folder / _CONFIG).exists() else folder.rglob(_CONFIG)
         if not (found := [_read(path.parent) for path in sorted(below)]):
-            raise UserError(f"{folder} holds no run: give the run directory of a training")
+            raise no_run(folder)
         runs += found
     return runs
 
@@ -49,9 +53,30 @@ def game_and_algorithm(bindings: Mapping[str, str]) -> tuple[str, str]:
 def _read(path: Path) -> Run:
     try:
         bindings = json.loads((path / _CONFIG).read_text())
-        return Run(path, *game_and_algorithm(bindings), protocols.rules(bindings))
+        length_agent_steps = ast.literal_eval(bindings["Training.agent_steps"])
+        rules = protocols.rules(bindings)
+        return Run(path, *game_and_algorithm(bindings), rules, length_agent_steps)
     except (OSError, ValueError, KeyError, AttributeError) as e:
         raise UserError(f"{path} holds no run that can be read ({e!r})") from e
+
+
+def gather(runs: Iterable[Run], of: Callable[[Run], _T]) -> dict[str, _T]:
+    """What `of` says of each run, by its path; those too young for it are left out and warned of.
+
+    Raises:
+      NotYetError: all are too young.
+    """
+    found, left_out = {}, []
+    for run in runs:
+        try:
+            found[str(run.path)] = of(run)
+        except NotYetError as e:
+            left_out.append(e)
+    if not found:
+        raise left_out[0]
+    for error in left_out:
+        print(f"warning: left out: {error}", file=sys.stderr)
+    return found
 
 
 def check_one_protocol(runs: Iterable[Run]) -> None:

@@ -89,9 +89,10 @@ def _training(line: Mapping[str, Any]) -> str:
 
 def _rules(rules: Mapping[str, Any]) -> str:
     noops = f"up to {rules['noop_max']}" if rules["noop_max"] else "no"
+    fire = "FIRE pressed, " * rules["use_fire_reset"]
     return (
         f"sticky actions {rules['repeat_action_probability']:g}, {noops} no-ops, "
-        f"{rules['max_frames_per_episode']:,} frames at most"
+        f"{fire}{rules['max_frames_per_episode']:,} frames at most"
     )
 
 
