@@ -313,7 +313,7 @@ class Training:
         gpus = tf.config.list_physical_devices("GPU")
         device = f"{len(gpus)} GPU" if gpus else f"CPU, {os.cpu_count()} cores"
         if not gpus and os.path.exists("/dev/nvidia0"):
-            device += "; for the GPU that is here: pip install 'atari-dqn[cuda]'"
+            device += "; for the GPU that is here: pip install -e '.[cuda]'"
         replay = self._transitions * memory.memory_bytes_per_transition(self._env.game)
         return {
             "game": f"{self._env.game}, {self._env.batch_size} environments",
