@@ -151,6 +151,17 @@ def test_lines_are_added_and_read_back(tmp_path):
         assessment.evaluations(tmp_path)
 
 
+def test_progress_says_what_it_counts(small_run, tmp_path):
+    player = players.from_run(small_run)
+    evaluator = assessment.evaluator(player, episodes=1, max_frames_per_episode=8)
+    remarks = []
+    assessment.evaluate_into(tmp_path, player, evaluator, lambda *shown: remarks.append(shown))
+    assert remarks == [
+        (0, "those under way at agent step 1"),
+        (1, "those under way at agent step 2"),
+    ]
+
+
 def test_what_cannot_be_written_is_not_played(small_run, tmp_path):
     player = players.from_run(small_run)
     with pytest.raises(UserError, match="cannot be written"):

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from agents.errors import UserError
+from launch import command
+
 ROOT = Path(__file__).parent.parent
 COMMANDS = sorted(
     path
@@ -93,3 +96,9 @@ def test_help_of_every_command_comes_without_loading_tensorflow(path, tmp_path):
     assert run.returncode == 0, run.stderr
     assert f"python launch/{path.name} " in run.stdout
     assert "\nOptions:\n" in run.stdout
+
+
+def test_a_missing_package_is_named_with_its_extra():
+    expected = pytest.raises(UserError, match=r"optuna is missing: pip install -e '\.\[tune\]'")
+    with expected, command.extra("tune"):
+        raise ModuleNotFoundError(name="optuna")
