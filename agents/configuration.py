@@ -144,9 +144,9 @@ def _find(name: str, included_from: _Source) -> Path:
         if candidate.is_file():
             return candidate.resolve()
     kind = ".space" if name.endswith(".space") else ".gin"
-    shipped = sorted(path.stem for path in _SHIPPED.glob(f"*{kind}"))
-    close = difflib.get_close_matches(Path(name).stem, shipped, n=1)
-    remedy = f"did you mean '{close[0]}{kind}'?" if close else f"shipped are {', '.join(shipped)}"
+    shipped = sorted(path.name for path in _SHIPPED.glob(f"*{kind}"))
+    close = difflib.get_close_matches(Path(name).stem + kind, shipped, n=1)
+    remedy = f"did you mean '{close[0]}'?" if close else f"shipped are {', '.join(shipped)}"
     raise UserError(f"{included_from}there is no gin file {name!r}, here or shipped: {remedy}")
 
 

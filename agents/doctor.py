@@ -181,7 +181,7 @@ def _memory() -> str:
     need = transitions * memory.memory_bytes_per_transition(game)
     return (
         f"{memory.available_memory_bytes() / 1e9:.1f} GB are free; a replay of {transitions:,} "
-        f"transitions takes up to {need / 1e9:.1f} GB"
+        f"transitions takes up to {memory.size(need)}"
     )
 
 

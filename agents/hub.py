@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import huggingface_hub
-from httpx2 import HTTPError, TransportError  # the HTTP client of huggingface_hub
+from httpx2 import ConnectError, ConnectTimeout, HTTPError, ProxyError  # of huggingface_hub
 from huggingface_hub.errors import HFValidationError
 
 from agents import assessment, checkpoints, configuration
@@ -132,8 +132,10 @@ def _hub_errors(repo_id: str) -> Iterator[None]:
         yield
     except (HFValidationError, HTTPError, OSError, ValueError) as e:
         # A download hides it behind an error about the client's cache.
-        if lost := next((x for x in (e, e.__cause__) if isinstance(x, TransportError)), None):
-            reason = str(lost).rpartition("] ")[2]  # without "[Errno -2] "
+        lost = (ConnectError, ConnectTimeout, ProxyError)
+        if error := next((x for x in (e, e.__cause__) if isinstance(x, lost)), None):
+            # Without "[Errno -2] ".
+            reason = str(error).rpartition("] ")[2] or type(error).__name__
             raise UserError(
                 f"there is no connection to {huggingface_hub.constants.ENDPOINT} ({reason}): look "
                 "at the network and its proxies, and at HF_ENDPOINT"

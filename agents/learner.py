@@ -42,7 +42,7 @@ class Learner:
         """Does this many updates, at least one.
 
         Args:
-          updates: how many.
+          updates: how many; their batches are held in memory together.
           importance_exponent: of the weights of prioritized windows, see `importance_weights`.
 
         Returns:
@@ -78,12 +78,12 @@ class Learner:
         # All are drawn first: what unpacks a batch would take a core from the update before.
         start = tf.timestamp()
         specs = tf.nest.flatten(self._iterator.element_spec)
-        drawn = [tf.TensorArray(spec.dtype, updates) for spec in specs]
+        drawn = [tf.TensorArray(spec.dtype, updates, element_shape=spec.shape) for spec in specs]
         with tf.control_dependencies([start]):
             for update in tf.range(updates):
                 batch = next(self._iterator)
-                drawn = [all_.write(update, one) for all_, one in zip(drawn, batch, strict=True)]
-        with tf.control_dependencies([all_.flow for all_ in drawn]):
+                drawn = [parts.write(update, p) for parts, p in zip(drawn, batch, strict=True)]
+        with tf.control_dependencies([parts.flow for parts in drawn]):
             sampling_seconds = tf.cast(tf.timestamp() - start, tf.float32)
 
         names = ("loss", "q_value", "target", "gradient_norm")
@@ -91,7 +91,7 @@ class Learner:
         keys = tf.TensorArray(tf.uint64, updates)
         priorities = tf.TensorArray(tf.float32, updates)
         for update in tf.range(updates):
-            window = Window(*(all_.read(update) for all_ in drawn))
+            window = Window(*(parts.read(update) for parts in drawn))
             transition = to_transition(window, self._agent.gamma, self._agent.max_abs_reward)
             weights = None
             if self._update_priorities is not None:

@@ -195,7 +195,7 @@ def start_facts(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads((path / "run.json").read_text()))
     except (OSError, ValueError, TypeError) as e:
-        raise UserError(f"{path / 'run.json'} cannot be read: the run is not whole") from e
+        raise UserError(f"{path / 'run.json'} cannot be read ({e}): copy the run again") from e
 
 
 def next_run_directory(parent: Path, name: str) -> Path:
@@ -217,9 +217,10 @@ def runs_beside(path: Path) -> list[Path]:
 
 
 def as_seen_from_here(path: Path) -> Path:
-    """The path relative to the current folder where it lies below it."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+    """The path relative to the current folder where that is there and it lies below it."""
+    with contextlib.suppress(OSError, ValueError):
+        return path.relative_to(Path.cwd())
+    return path
 
 
 def environment_facts() -> dict[str, Any]:

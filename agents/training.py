@@ -62,7 +62,7 @@ class Training:
         reporter: Reporter,
         *,
         agent: Callable[[int], DQN],
-        agent_steps: int = 10_000_000,
+        agent_steps: int,
         learning_starts_agent_steps: int = 20_000,
         updates_per_agent_step: float = 0.25,
         log_period_agent_steps: int = 2_500,
@@ -314,7 +314,7 @@ class Training:
         device = f"{len(gpus)} GPU" if gpus else f"CPU, {os.cpu_count()} cores"
         if not gpus and os.path.exists("/dev/nvidia0"):
             device += "; for the GPU that is here: pip install -e '.[cuda]'"
-        replay = self._transitions * memory.memory_bytes_per_transition(self._env.game)
+        replay_bytes = self._transitions * memory.memory_bytes_per_transition(self._env.game)
         return {
             "game": f"{self._env.game}, {self._env.batch_size} environments",
             "protocol": self._env.protocol,
@@ -324,7 +324,7 @@ class Training:
             "updates per agent step": str(self._updates_per_agent_step),
             "learning starts": f"after {self._learning_starts_agent_steps:,} agent steps",
             "replay": f"the last {self._replay.capacity:,} transitions, "
-            f"in this run at most {memory.size(replay)} of memory",
+            f"in this run at most {memory.size(replay_bytes)} of memory",
             "seed": str(self._seed),
             "device": device,
             "precision": self.agent.precision,

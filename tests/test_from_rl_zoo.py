@@ -51,8 +51,12 @@ def test_the_commands_run_one_after_the_other(tmp_path):
     commands = [(name, shlex.split(line)) for name, line in found if name in RUN_HERE]
     assert [name for name, _ in commands] == ["train", "train", "evaluate", "record", "plot"]
     commands[0][1].extend(SMALL)
+    commands[1][1].append("--gin_bindings=Training.agent_steps = 700")
+    outputs = []
     for name, arguments in commands:
         finished = command(tmp_path, *arguments, name=name)
         assert finished.exit_code == 0, (name, finished.stderr)
-    assert (tmp_path / "runs/space_invaders_rl_zoo_dqn_1/videos/600_best.mp4").exists()
+        outputs.append(finished.stdout)
+    assert "resumed at 600 agent steps" in outputs[1]
+    assert (tmp_path / "runs/space_invaders_rl_zoo_dqn_1/videos/700_best.mp4").exists()
     assert '"protocols": ["rl_zoo"]' in next(tmp_path.glob("runs/*/evaluate.jsonl")).read_text()

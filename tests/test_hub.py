@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 
 import numpy as np
 import pytest
@@ -207,8 +208,11 @@ def test_a_repository_that_is_not_there_is_named(hub_command, tmp_path):
 def test_no_connection_is_called_that(run, hub_command, tmp_path, action):
     run_dir = run if action == "push" else tmp_path / "theirs"
     flags = (action, "--repo_id=me/new", f"--run_dir={run_dir}")
-    failed = hub_command(tmp_path, *flags, HF_ENDPOINT="http://no-such-host.invalid")
-    assert_fails(failed, "there is no connection to http://no-such-host.invalid (")
+    with socket.socket() as deaf:  # bound, so that nobody else listens there
+        deaf.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        failed = hub_command(tmp_path, *flags, HF_ENDPOINT=endpoint)
+    assert_fails(failed, f"there is no connection to {endpoint} (")
     assert "Errno" not in failed.stderr.splitlines()[-1]
 
 

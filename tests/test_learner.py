@@ -69,6 +69,26 @@ def test_many_updates_in_one_call_are_as_many_single_calls():
         assert len({m[name] for m in each}) == 5  # every batch is another one
 
 
+def test_the_batches_of_a_call_are_drawn_before_its_first_update():
+    agent, updates = make_agent(), []
+
+    def noted(*parts):
+        def note(key):
+            updates.append(int(agent.train_step_counter))
+            return key
+
+        window = Window(*parts)
+        key = tf.numpy_function(note, [window.key], tf.uint64)
+        return window._replace(key=tf.ensure_shape(key, window.key.shape))
+
+    options = tf.data.Options()
+    options.experimental_optimization.inject_prefetch = False
+    learner = Learner(agent, dataset(make_windows(5)).map(noted).with_options(options))
+    learner.run(2)
+    learner.run(3)
+    assert updates == [0, 0, 2, 2, 2]
+
+
 @pytest.mark.parametrize("max_abs_reward", [1.0, None])
 def test_an_updates_statistics_are_those_of_its_batch_before_it(max_abs_reward):
     (window,) = make_windows(1)

@@ -474,6 +474,16 @@ def test_a_port_is_used_once_at_a_time_and_again_at_once(make_replay):
     assert make_replay(port=port).port == port
 
 
+def test_batches_are_drawn_ahead_only_where_asked_for(make_replay):
+    replay, ahead = make_replay(), make_replay(prefetch_batches=2)
+    assert replay.dataset().options().experimental_optimization.inject_prefetch is False
+    for filled in (replay, ahead):
+        write(filled, [one_environment([40])])
+        filled.flush()
+        assert next(iter(filled.dataset())).frames.shape == (32, 5, 84, 84)
+    assert "Prefetch" in type(ahead.dataset()).__name__
+
+
 @pytest.mark.parametrize(
     "argument",
     [

@@ -96,7 +96,8 @@ class DQN(dqn_agent.DqnAgent):
             None leaves it.
           target_update_period_updates: updates between two updates of the target network.
           target_update_tau: share of the online network in the target network's update; 1 copies.
-          augmentation: `augmentation(images)` changes the images of an update, the observations
+          augmentation: `augmentation(images)` changes the images of an update, bfloat16 from 0 to
+            255, the observations
             and the next ones each on their own.
           name: of the algorithm, for run directories and exports; None is the class's.
 
@@ -129,7 +130,7 @@ class DQN(dqn_agent.DqnAgent):
         self._max_gradient_norm = max_gradient_norm
         self._augmentation = augmentation
         if augmentation is not None:  # its arguments are looked at now, not at the first update
-            augmentation(tf.zeros((1, *OBSERVATION_SHAPE), tf.uint8))
+            augmentation(tf.zeros((1, *OBSERVATION_SHAPE), tf.bfloat16))
         self._online, self._target = (self._make_model(network) for _ in range(2))
         super().__init__(
             ts.time_step_spec(observation_spec()),

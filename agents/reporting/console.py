@@ -33,7 +33,7 @@ class Console:
     def __init__(self):
         self._console = RichConsole(highlight=False, markup=False, soft_wrap=True)
         has_bar = self._console.width >= _COLUMNS_FOR_A_BAR
-        self._columns_of_others = len("99% ") + has_bar * (_BAR_COLUMNS + 1)
+        self._columns_of_others = len("100% ") + has_bar * (_BAR_COLUMNS + 1)
         self._progress = Progress(
             *([BarColumn(_BAR_COLUMNS)] if has_bar else []),
             TextColumn("{task.percentage:.0f}%"),
@@ -90,9 +90,6 @@ class Console:
         ]
         self._progress.update(self._bar, completed=agent_steps)
         self._show(parts)
-        if not self._console.is_terminal and now - self._line_at >= _SECONDS_PER_LINE:
-            self._line_at = now
-            self._console.print(_SEPARATOR.join(parts))
 
     def evaluating(self, games_over: int, games: int, frames: int) -> None:
         """Moves the line while no agent steps are made."""
@@ -103,6 +100,10 @@ class Console:
         self._show(parts)
 
     def _show(self, parts: Sequence[str]) -> None:
+        now = time.monotonic()
+        if not self._console.is_terminal and now - self._line_at >= _SECONDS_PER_LINE:
+            self._line_at = now
+            self._console.print(_SEPARATOR.join(parts))
         room = self._console.width - self._columns_of_others
         while len(parts) > 1 and len(_SEPARATOR.join(parts)) > room:
             parts = parts[:-1]
@@ -160,7 +161,7 @@ def command_line(script: Path, *arguments: str) -> str:
     if python and all(map(os.path.samefile, (python, Path(python).parent), (here, here.parent))):
         interpreter = "python"
     else:
-        interpreter = str(as_seen_from_here(here))
+        interpreter = os.path.join(as_seen_from_here(here.parent), here.name)
     return shlex.join([interpreter, str(as_seen_from_here(script)), *arguments])
 
 
