@@ -72,12 +72,11 @@ def test_many_updates_in_one_call_are_as_many_single_calls():
 def test_the_batches_of_a_call_are_drawn_before_its_first_update():
     agent, updates = make_agent(), []
 
-    def noted(*parts):
+    def noted(window):
         def note(key):
             updates.append(int(agent.train_step_counter))
             return key
 
-        window = Window(*parts)
         key = tf.numpy_function(note, [window.key], tf.uint64)
         return window._replace(key=tf.ensure_shape(key, window.key.shape))
 

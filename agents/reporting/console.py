@@ -33,7 +33,7 @@ class Console:
     def __init__(self):
         self._console = RichConsole(highlight=False, markup=False, soft_wrap=True)
         has_bar = self._console.width >= _COLUMNS_FOR_A_BAR
-        self._columns_of_others = len("100% ") + has_bar * (_BAR_COLUMNS + 1)
+        self._columns_of_others = len("99% ") + has_bar * (_BAR_COLUMNS + 1)
         self._progress = Progress(
             *([BarColumn(_BAR_COLUMNS)] if has_bar else []),
             TextColumn("{task.percentage:.0f}%"),
