@@ -97,8 +97,7 @@ class DQN(dqn_agent.DqnAgent):
           target_update_period_updates: updates between two updates of the target network.
           target_update_tau: share of the online network in the target network's update; 1 copies.
           augmentation: `augmentation(images)` changes the images of an update, bfloat16 from 0 to
-            255, the observations
-            and the next ones each on their own.
+            255, the observations and the next ones each on their own.
           name: of the algorithm, for run directories and exports; None is the class's.
 
         Raises:
