@@ -36,7 +36,7 @@ def page(run_dir: Path, evaluated: Sequence[Mapping[str, Any]]) -> str:
     run_dir = run_dir.resolve()
     (run,) = runs.find([run_dir])
     history = curves.history(run)
-    line = curves.line(run.game, str(run_dir), [history])
+    line = curves.line(run.game, run_dir.name, [history])
     scalars = records.scalars(run_dir)
     steps = [agent_steps for points in scalars.values() for agent_steps, _ in points]
     agent_steps = max([*steps, *history.agent_steps], default=0)
