@@ -12,6 +12,8 @@ under its final name it is complete, wherever the process is killed.
     best/000000400000/                 the agent that evaluated best, without what a resume needs
         agent/ckpt.*
         evaluation.json                its mean score
+
+    snapshots/000000300000/            as in best/, of agents from all over the run
 """
 
 import hashlib
@@ -28,6 +30,7 @@ from agents.errors import UserError
 
 FORMAT = 1
 KEPT = 2  # checkpoints
+SNAPSHOTS = 8
 _PARTIAL = ".partial"
 _MANIFEST = "manifest.json"
 _EVALUATION = "evaluation.json"
@@ -113,9 +116,7 @@ class BestAgent:
           agent_steps: of the checkpoint that the run goes on from, 0 at its start.
         """
         self._directory = directory
-        for path in numbered(directory):
-            if agent_steps == 0 or int(path.name) > agent_steps:
-                shutil.rmtree(path)
+        _forget(directory, agent_steps)
 
     def offer(self, agent_steps: int, agent: tf.Module, mean: float) -> None:
         """Keeps the agent if no kept one has a better mean.
@@ -125,19 +126,30 @@ class BestAgent:
         kept = numbered(self._directory)  # each better than the one before
         if kept and mean < json.loads((kept[-1] / _EVALUATION).read_text())["mean"]:
             return
-        partial = self._directory / _PARTIAL
-        shutil.rmtree(partial, ignore_errors=True)
-        _write_agent(partial, agent)
-        _write(partial / _EVALUATION, {"mean": mean})
-        for path in (*partial.rglob("*"), partial):
-            _sync(path)
-        partial.rename(self._directory / f"{agent_steps:012d}")
-        _sync(self._directory)
+        _keep(self._directory, agent_steps, agent, mean)
 
     def prune(self) -> None:
         """Removes all but the best; call it when a checkpoint was saved."""
         for path in numbered(self._directory)[:-1]:
             shutil.rmtree(path)
+
+
+class Snapshots:
+    """Agents from all over a run, the first and the newest among them, at most `SNAPSHOTS`."""
+
+    def __init__(self, directory: Path, agent_steps: int):
+        """As `BestAgent`, with `snapshots/` of the run."""
+        self._directory = directory
+        _forget(directory, agent_steps)
+
+    def add(self, agent_steps: int, agent: tf.Module, mean: float) -> None:
+        """Keeps the agent; one of too many goes, that with the closest neighbours."""
+        _keep(self._directory, agent_steps, agent, mean)
+        kept = numbered(self._directory)
+        if len(kept) > SNAPSHOTS:
+            steps = [int(path.name) for path in kept]
+            inner = range(1, len(kept) - 1)
+            shutil.rmtree(kept[min(inner, key=lambda i: steps[i + 1] - steps[i - 1])])
 
 
 def numbered(directory: Path) -> list[Path]:
@@ -212,6 +224,25 @@ def _digest(path: Path) -> dict[str, Any]:
             sha256.update(block)
         os.fsync(file.fileno())
     return {"bytes": path.stat().st_size, "sha256": sha256.hexdigest()}
+
+
+def _forget(directory: Path, agent_steps: int) -> None:
+    """Removes the agents that a run which goes on from `agent_steps` has not reached yet."""
+    for path in numbered(directory):
+        if agent_steps == 0 or int(path.name) > agent_steps:
+            shutil.rmtree(path)
+
+
+def _keep(directory: Path, agent_steps: int, agent: tf.Module, mean: float) -> None:
+    """Writes an evaluated agent aside and renames it to its agent steps."""
+    partial = directory / _PARTIAL
+    shutil.rmtree(partial, ignore_errors=True)
+    _write_agent(partial, agent)
+    _write(partial / _EVALUATION, {"mean": mean})
+    for path in (*partial.rglob("*"), partial):
+        _sync(path)
+    partial.rename(directory / f"{agent_steps:012d}")
+    _sync(directory)
 
 
 def _write_agent(path: Path, agent: tf.Module) -> None:

@@ -66,8 +66,9 @@ def restore_agent(
 
 def saved_agents(run_dir: Path) -> dict[int, Path]:
     """What `restore_agent` can restore, by agent steps in their order."""
-    best, checkpoints = numbered(run_dir / "best"), numbered(run_dir / "checkpoints")
-    return dict(sorted((int(path.name), path) for path in (*best, *checkpoints)))
+    folders = ("snapshots", "best", "checkpoints")
+    paths = [path for folder in folders for path in numbered(run_dir / folder)]
+    return dict(sorted((int(path.name), path) for path in paths))
 
 
 def _load_configuration(path: Path, precision: Precision | None, protocol: str | None) -> None:

@@ -6,7 +6,7 @@
                            resume
     native.log             what C++ libraries print
     events/, episodes.csv, evaluations.jsonl   see `agents.summaries`
-    checkpoints/, best/    see `agents.checkpoints`
+    checkpoints/, best/, snapshots/            see `agents.checkpoints`
 
 It can be copied to another machine and resumed there.
 """

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from agents import checkpoints, configuration, memory
 from agents.algorithms.dqn import DQN
-from agents.checkpoints import BestAgent, Checkpoints
+from agents.checkpoints import BestAgent, Checkpoints, Snapshots
 from agents.collection import EpsilonGreedy, LinearEpsilon, StageSeconds, VectorDriver
 from agents.configuration import configurable
 from agents.environments import AtariEnvironment
@@ -160,6 +160,7 @@ class Training:
             reporter.message(f"resumed at {self.agent_steps:,} agent steps from {shown}")
         configuration.check_used()
         self._best = BestAgent(self._run_dir / "best", self.agent_steps)
+        self._snapshots = Snapshots(self._run_dir / "snapshots", self.agent_steps)
         self._run_dir.write_configuration(self.agent_steps, self.agent.precision)
         self._log = RunLog(self._run_dir.path, self._env.frameskip, state["log"] if state else None)
         self._log.configuration(self.agent_steps, gin.markdown(gin.operative_config_str()))
@@ -273,6 +274,7 @@ class Training:
         statistics = evaluation.statistics()
         with self._writing("the evaluated agent"):
             self._best.offer(self.agent_steps, self.agent, statistics["mean"])
+            self._snapshots.add(self.agent_steps, self.agent, statistics["mean"])
         self._reporter.message(
             f"evaluation at {self.agent_steps:,} agent steps: mean {statistics['mean']:.1f}, "
             f"median {statistics['median']:.1f}, sd {statistics['sd']:.1f} "

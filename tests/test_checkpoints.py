@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from agents import checkpoints
-from agents.checkpoints import BestAgent, Checkpoints
+from agents.checkpoints import SNAPSHOTS, BestAgent, Checkpoints, Snapshots
 from agents.errors import UserError
 
 
@@ -205,3 +205,19 @@ def test_a_best_agent_that_breaks_off_leaves_the_one_before(tmp_path):
     assert kept_best(tmp_path) == {100: 1.0}
     best.offer(300, Model(3.0), 3.0)
     assert kept_best(tmp_path) == {100: 1.0, 300: 3.0}
+
+
+def test_snapshots_are_spread_over_the_run(tmp_path):
+    snapshots = Snapshots(tmp_path, 0)
+    for number in range(40):
+        snapshots.add(100 * number, Model(float(number)), 1.0)
+        steps = [int(path.name) for path in checkpoints.numbered(tmp_path)]
+        gaps = np.diff(steps)
+        assert len(steps) == min(number + 1, SNAPSHOTS)
+        assert (steps[0], steps[-1]) == (0, 100 * number)
+        assert number == 0 or gaps.max() <= 2 * gaps.mean()
+    model = Model(0.0)
+    checkpoints.load_agent(tmp_path / f"{steps[3]:012d}", model)
+    assert model.variable.numpy() == steps[3] / 100
+    Snapshots(tmp_path, steps[4])
+    assert [int(path.name) for path in checkpoints.numbered(tmp_path)] == steps[:5]

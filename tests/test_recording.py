@@ -58,15 +58,15 @@ def test_the_progress_of_a_run_is_every_agent_in_turn(run_dir):
     )
     frames = list(film.frames)
     assert film.name == "progress"
-    assert 3 * 380 < len(frames) <= film.length_frames + 3
+    assert 4 * 380 < len(frames) <= film.length_frames + 4
     captions = {frame[:20].tobytes() for frame in frames}
-    assert len(captions) >= 3, "200, 304 and 600 agent steps"
+    assert len(captions) >= 4, "0, 200, 304 and 600 agent steps"
     assert calls[-1] == (1, max(steps for _, steps in calls))
 
 
 def test_a_run_without_agents_has_no_progress(run_dir, tmp_path):
     copy = shutil.copytree(run_dir, tmp_path / "run")
-    for name in ("best", "checkpoints"):
+    for name in ("best", "checkpoints", "snapshots"):
         shutil.rmtree(copy / name)
     with pytest.raises(UserError, match="has no checkpoint yet"):
         recording.progress_of_run(copy, None, {}, scale=1, overlay=False, progress=lambda *_: None)

@@ -218,8 +218,9 @@ class Study:
                 f"trial {trial.number} is complete: {value:.1f}; "
                 f"the best so far is trial {best.number}: {best.value:.1f}"
             )
-        # The replays of a hundred trials would fill a disk; the records stay.
-        shutil.rmtree(run_dir / "checkpoints", ignore_errors=True)
+        # Those of a hundred trials would fill a disk; the best agents and the records stay.
+        for name in ("checkpoints", "snapshots"):
+            shutil.rmtree(run_dir / name, ignore_errors=True)
 
 
 def _sampler(name: str, seed: int | None) -> optuna.samplers.BaseSampler:
