@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 ALGORITHMS = (
     *("dqn", "dopamine_dqn", "double_dqn", "dueling_dqn", "prioritized_dqn", "noisy_dqn", "c51"),
     *("qr_dqn", "iqn", "munchausen_dqn", "rainbow", "full_rainbow", "fast_rainbow", "der"),
-    *("drq_eps", "nature_dqn", "rl_zoo_dqn"),
+    *("drq_eps", "nature_dqn", "rl_zoo_dqn", "fast"),
 )
 # One of each kind of agent, head and loss.
 KINDS = ("dqn", "c51", "qr_dqn", "iqn", "munchausen_dqn", "full_rainbow", "drq_eps")
