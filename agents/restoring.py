@@ -66,9 +66,9 @@ def restore_agent(
 
 def saved_agents(run_dir: Path) -> dict[int, Path]:
     """What `restore_agent` can restore, by agent steps in their order."""
-    folders = ("snapshots", "best", "checkpoints")
+    folders = ("snapshots", "best", "checkpoints")  # of the same agent the last one counts
     paths = [path for folder in folders for path in numbered(run_dir / folder)]
-    return dict(sorted((int(path.name), path) for path in paths))
+    return dict(sorted({int(path.name): path for path in paths}.items()))
 
 
 def _load_configuration(path: Path, precision: Precision | None, protocol: str | None) -> None:

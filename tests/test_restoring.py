@@ -58,7 +58,7 @@ def test_the_best_agent_is_the_one_that_was_kept_for_its_evaluation(own_run):
         best = restore_agent(own_run, name)
         assert best.agent_steps == 200
         np.testing.assert_array_equal(q_values(best.agent), expected)
-    assert list(saved_agents(own_run)) == [200, 304, 600]
+    assert list(saved_agents(own_run)) == [0, 200, 304, 600]
     shutil.rmtree(own_run / "best")
     with pytest.raises(UserError, match="has no best agent"):
         restore_agent(own_run, "best")
@@ -134,11 +134,11 @@ def test_a_checkpoint_that_is_not_there_is_refused_with_those_that_are(small_run
 
 def test_those_that_are_there_are_named_by_what_the_flag_calls_them(own_run):
     replace_best(own_run, checkpoint=304, agent_steps=200)
-    with pytest.raises(UserError, match=r"there are 200 \(best\), 304, 600 \(last\)$"):
+    with pytest.raises(UserError, match=r"there are 0, 200 \(best\), 304, 600 \(last\)$"):
         restore_agent(own_run, 500)
     shutil.rmtree(own_run / "best")
     shutil.copytree(own_run / "checkpoints" / "000000000600", own_run / "best" / "000000000600")
-    with pytest.raises(UserError, match=r"there are 304, 600 \(best, last\)$"):
+    with pytest.raises(UserError, match=r"there are 0, 304, 600 \(best, last\)$"):
         restore_agent(own_run, 500)
 
 
@@ -153,7 +153,8 @@ def test_a_run_without_a_checkpoint_is_refused(own_run):
     shutil.rmtree(own_run / "checkpoints")
     with pytest.raises(UserError, match="no checkpoint yet"):
         restore_agent(own_run)
-    shutil.rmtree(own_run / "best")
+    for name in ("best", "snapshots"):
+        shutil.rmtree(own_run / name)
     with pytest.raises(UserError, match="no checkpoint at 600 agent steps: there are none"):
         restore_agent(own_run, 600)
 
