@@ -58,6 +58,7 @@ def finished_run(small_run, tmp_path_factory):
         write_film(path / "videos" / name)
     facts = json.loads((path / "run.json").read_text())
     facts["commit"] = "<script>document.title = 'hostile'</script>"
+    facts["resumes"] = [facts | {"commit": "abc123", "agent_steps": 1234}]
     (path / "run.json").write_text(json.dumps(facts))
     return path
 
@@ -86,6 +87,12 @@ def colours(locator) -> int:
     """How many the screen shows there."""
     picture = Image.open(io.BytesIO(locator.screenshot())).convert("RGB")
     return len(picture.getcolors(maxcolors=2**24))
+
+
+def test_a_resumed_run_names_the_commits_that_went_on(html):
+    text = " ".join(html.read_text().split())
+    assert "<td>resumed at 1,234 agent steps</td><td>commit abc123</td>" in text
+    assert "(or those of the resumes, where they differ)" in text
 
 
 @pytest.mark.parametrize("width", [360, 1300])

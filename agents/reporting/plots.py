@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rich.table import Table
+from rich.table import Column, Table
 
 from agents.errors import UserError
 from agents.reporting.curves import History, Line, Point
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     *("panel", "line", "agent steps", "frames", "hours", "runs", "games", "mean", "low", "high"),
-    *("published", "mean", "low", "high"),
+    *("published", "published mean", "published low", "published high"),
 )
 _LABELS = {"agent_steps": "agent steps", "frames": "frames", "hours": "hours of training"}
 _SMOOTHED_GAMES = 100
@@ -42,7 +42,8 @@ def numbers(lines: Sequence[Line]) -> list[list[str]]:
 
 def table(lines: Sequence[Line]) -> Table:
     """The points of all lines for a screen, with the published ones beside them."""
-    shown = Table("panel", "line", "agent steps", "hours", "games", "mean score", "published")
+    line_column = Column("line", overflow="fold")  # the ends of long paths tell runs apart
+    shown = Table("panel", line_column, "agent steps", "hours", "games", "mean score", "published")
     for line in lines:
         for point in line.points:
             mean = f"{point.mean:.1f}"
