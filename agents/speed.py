@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import gin
 import numpy as np
@@ -109,22 +110,26 @@ def time_stages(precision: Precision) -> dict[str, float]:
       precision: of the plain learner, below.
 
     Returns:
-      "environment", "bare_environment" (ALE's own vector environment) and "acting", in agent steps
-      per second; "writing_microseconds", per transition; "sampling", in batches per second;
-      "learning_milliseconds" and "plain_learning_milliseconds" (TF-Agents' DqnAgent with plain
-      Keras layers and Keras' new Adam, of a transition made beforehand), per update.
+      "environment", "bare_environment" (ALE's own vector environment by the same rules) and
+      "acting", in agent steps per second; "writing_microseconds", per transition; "sampling", in
+      batches per second; "learning_milliseconds" and "plain_learning_milliseconds" (TF-Agents'
+      DqnAgent with plain Keras layers and Keras' new Adam, of a transition made beforehand), per
+      update.
     """
     env = AtariEnvironment(num_envs=gin.query_parameter("AtariEnvironment.num_envs"))
     n = env.batch_size
     agent = gin.get_bindings(Training)["agent"](env.num_actions)
     rng = np.random.default_rng(0)
     actions = rng.integers(env.num_actions, size=n, dtype=np.int32)
-    bare = AtariVectorEnv(env.game, n, reward_clipping=False)
+    bare = _bare_environment(env.game, n)
     bare.reset()
     time_step = env.reset()
-    environment, bare_environment = _rates(
-        lambda: len(env.step(actions).reward), lambda: len(bare.step(actions)[1])
-    )
+
+    def step() -> int:  # as the driver does
+        env.send(actions)
+        return len(env.receive().reward)
+
+    environment, bare_environment = _rates(step, lambda: len(bare.step(actions)[1]))
     policy = EpsilonGreedy(agent)
     (acting,) = _rates(lambda: len(policy.action(time_step.observation, 0.0, rng)))
     with tempfile.TemporaryDirectory() as folder:
@@ -143,6 +148,22 @@ def time_stages(precision: Precision) -> dict[str, float]:
         "learning_milliseconds": 1e3 / learning,
         "plain_learning_milliseconds": 1e3 / plain_learning,
     }
+
+
+def _bare_environment(game: str, num_envs: int) -> AtariVectorEnv:
+    """ALE's own, with the rules of the configuration that take time."""
+
+    def rule(name: str) -> Any:
+        return gin.query_parameter(f"AtariEnvironment.{name}")
+
+    return AtariVectorEnv(
+        game,
+        num_envs,
+        repeat_action_probability=rule("repeat_action_probability"),
+        noop_max=rule("noop_max") + 1,
+        use_fire_reset=rule("use_fire_reset"),
+        reward_clipping=False,
+    )
 
 
 def _replay_rates(
