@@ -13,7 +13,8 @@ under its final name it is complete, wherever the process is killed.
         agent/ckpt.*
         evaluation.json                its mean score
 
-    snapshots/000000300000/            as in best/, of agents from all over the run
+    snapshots/000000300000/            an agent of some other evaluation
+        agent/ckpt.*
 """
 
 import hashlib
@@ -32,6 +33,7 @@ FORMAT = 1
 KEPT = 2  # checkpoints
 SNAPSHOTS = 8
 _PARTIAL = ".partial"
+_REMOVED = ".removed"
 _MANIFEST = "manifest.json"
 _EVALUATION = "evaluation.json"
 
@@ -65,7 +67,7 @@ class Checkpoints:
         """
         for path in numbered(self._directory):
             if int(path.name) > agent_steps:
-                shutil.rmtree(path)
+                _remove(path)
         partial = self._directory / _PARTIAL
         shutil.rmtree(partial, ignore_errors=True)
         _write_agent(partial, agent)
@@ -79,7 +81,7 @@ class Checkpoints:
         partial.rename(final)
         _sync(self._directory)
         for old in numbered(self._directory)[:-KEPT]:
-            shutil.rmtree(old)
+            _remove(old)
         return final
 
     def latest(self, warn: Callable[[str], None]) -> Path | None:
@@ -126,12 +128,12 @@ class BestAgent:
         kept = numbered(self._directory)  # each better than the one before
         if kept and mean < json.loads((kept[-1] / _EVALUATION).read_text())["mean"]:
             return
-        _keep(self._directory, agent_steps, agent, mean)
+        _keep(self._directory, agent_steps, agent, {"mean": mean})
 
     def prune(self) -> None:
         """Removes all but the best; call it when a checkpoint was saved."""
         for path in numbered(self._directory)[:-1]:
-            shutil.rmtree(path)
+            _remove(path)
 
 
 class Snapshots:
@@ -142,14 +144,14 @@ class Snapshots:
         self._directory = directory
         _forget(directory, agent_steps)
 
-    def add(self, agent_steps: int, agent: tf.Module, mean: float) -> None:
+    def add(self, agent_steps: int, agent: tf.Module) -> None:
         """Keeps the agent; one of too many goes, that with the closest neighbours."""
-        _keep(self._directory, agent_steps, agent, mean)
+        _keep(self._directory, agent_steps, agent)
         kept = numbered(self._directory)
         if len(kept) > SNAPSHOTS:
             steps = [int(path.name) for path in kept]
             inner = range(1, len(kept) - 1)
-            shutil.rmtree(kept[min(inner, key=lambda i: steps[i + 1] - steps[i - 1])])
+            _remove(kept[min(inner, key=lambda i: steps[i + 1] - steps[i - 1])])
 
 
 def numbered(directory: Path) -> list[Path]:
@@ -230,15 +232,26 @@ def _forget(directory: Path, agent_steps: int) -> None:
     """Removes the agents that a run which goes on from `agent_steps` has not reached yet."""
     for path in numbered(directory):
         if agent_steps == 0 or int(path.name) > agent_steps:
-            shutil.rmtree(path)
+            _remove(path)
 
 
-def _keep(directory: Path, agent_steps: int, agent: tf.Module, mean: float) -> None:
+def _remove(path: Path) -> None:
+    """Under its name a directory is complete, also where its removal is broken off."""
+    removed = path.parent / _REMOVED
+    shutil.rmtree(removed, ignore_errors=True)
+    path.rename(removed)
+    shutil.rmtree(removed)
+
+
+def _keep(
+    directory: Path, agent_steps: int, agent: tf.Module, evaluation: dict[str, Any] | None = None
+) -> None:
     """Writes an evaluated agent aside and renames it to its agent steps."""
     partial = directory / _PARTIAL
     shutil.rmtree(partial, ignore_errors=True)
     _write_agent(partial, agent)
-    _write(partial / _EVALUATION, {"mean": mean})
+    if evaluation:
+        _write(partial / _EVALUATION, evaluation)
     for path in (*partial.rglob("*"), partial):
         _sync(path)
     partial.rename(directory / f"{agent_steps:012d}")

@@ -78,6 +78,8 @@ def progress_of_run(
     check_is_run(run_dir)
     films, lengths = [], []
     for agent_steps in saved_agents(run_dir):
+        if agent_steps not in saved_agents(run_dir):
+            continue  # a training beside this has removed it since
         player = players.from_run(run_dir, agent_steps, protocol)
         evaluator = assessment.evaluator(player, episodes=1, **arguments)
         evaluation = evaluator.run(progress)

@@ -151,7 +151,7 @@ def time_stages(precision: Precision) -> dict[str, float]:
 
 
 def _bare_environment(game: str, num_envs: int) -> AtariVectorEnv:
-    """ALE's own, with the rules of the configuration that take time."""
+    """ALE's own, by the rules of the configuration."""
 
     def rule(name: str) -> Any:
         return gin.query_parameter(f"AtariEnvironment.{name}")
@@ -159,8 +159,10 @@ def _bare_environment(game: str, num_envs: int) -> AtariVectorEnv:
     return AtariVectorEnv(
         game,
         num_envs,
+        frameskip=rule("frameskip"),
         repeat_action_probability=rule("repeat_action_probability"),
-        noop_max=rule("noop_max") + 1,
+        full_action_space=rule("full_action_space"),
+        noop_max=rule("noop_max") + 1,  # ALE draws from 0 to noop_max - 1
         use_fire_reset=rule("use_fire_reset"),
         reward_clipping=False,
     )

@@ -274,7 +274,7 @@ class Training:
         statistics = evaluation.statistics()
         with self._writing("the evaluated agent"):
             self._best.offer(self.agent_steps, self.agent, statistics["mean"])
-            self._snapshots.add(self.agent_steps, self.agent, statistics["mean"])
+            self._snapshots.add(self.agent_steps, self.agent)
         self._reporter.message(
             f"evaluation at {self.agent_steps:,} agent steps: mean {statistics['mean']:.1f}, "
             f"median {statistics['median']:.1f}, sd {statistics['sd']:.1f} "

@@ -18,7 +18,7 @@ from launch import command
 
 FLAGS = flags.FLAGS
 command.define_gin_flags()
-flags.DEFINE_multi_integer("num_envs", [8, 32], "Environments; several are timed one by one.")
+flags.DEFINE_multi_integer("num_envs", [16], "Environments; several are timed one by one.")
 flags.DEFINE_integer("batch_size", 32, "Transitions per update.")
 flags.DEFINE_enum("precision", "auto", ["auto", "float32", "mixed_bfloat16"], "Of the network.")
 flags.DEFINE_integer("replay_transitions", 10_000, "In the replay when the timing begins.")

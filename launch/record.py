@@ -5,7 +5,7 @@
     python launch/record.py --run_dir=runs/space_invaders_DQN_1 --progress --formats=mp4
 
 Plays --episodes games and films those of --games; --overlay adds what the network sees and its
-Q-values. --progress films one game of every checkpoint that the run has kept, one after the other.
+Q-values. --progress films one game of every agent that the run has kept, one after the other.
 Films land in videos/ in the run directory. No display is needed; the training may still be running.
 """
 
@@ -21,7 +21,7 @@ player.define_flags()
 flags.DEFINE_integer("episodes", 10, "Games to play and choose from.", lower_bound=1)
 flags.DEFINE_multi_enum("games", ["best"], ["first", "best", "worst"], "Which one to film.")
 flags.DEFINE_bool("overlay", False, "Show what the network sees, and its Q-values.")
-flags.DEFINE_bool("progress", False, "One film of all checkpoints instead.")
+flags.DEFINE_bool("progress", False, "One film of all agents that the run has kept instead.")
 flags.DEFINE_multi_enum("formats", ["mp4", "gif"], ["mp4", "gif"], "Of the films.")
 flags.DEFINE_float("gif_seconds", 20.0, "A gif ends after them.", lower_bound=0.1)
 flags.DEFINE_integer("scale", 2, "Pixels of the film per pixel of the game.", lower_bound=1)

@@ -29,7 +29,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: stopped.append(number))
     record = run_dir / "evaluations.jsonl"
     done = len(record.read_text().splitlines()) if record.exists() else 0
-    (run_dir / "checkpoints").mkdir(exist_ok=True)
+    for name in ("best", "checkpoints", "snapshots"):
+        (run_dir / name).mkdir(exist_ok=True)
     for number in range(done, EVALUATIONS + 1):
         mean = -abs(math.log10(learning_rate) + 4) if number else 0.0
         with record.open("a") as file:

@@ -210,7 +210,7 @@ def test_a_best_agent_that_breaks_off_leaves_the_one_before(tmp_path):
 def test_snapshots_are_spread_over_the_run(tmp_path):
     snapshots = Snapshots(tmp_path, 0)
     for number in range(40):
-        snapshots.add(100 * number, Model(float(number)), 1.0)
+        snapshots.add(100 * number, Model(float(number)))
         steps = [int(path.name) for path in checkpoints.numbered(tmp_path)]
         gaps = np.diff(steps)
         assert len(steps) == min(number + 1, SNAPSHOTS)
@@ -221,3 +221,23 @@ def test_snapshots_are_spread_over_the_run(tmp_path):
     assert model.variable.numpy() == steps[3] / 100
     Snapshots(tmp_path, steps[4])
     assert [int(path.name) for path in checkpoints.numbered(tmp_path)] == steps[:5]
+
+
+def test_a_removal_that_breaks_off_leaves_no_half_an_agent_under_its_name(tmp_path, monkeypatch):
+    snapshots = Snapshots(tmp_path, 0)
+    for number in range(SNAPSHOTS):
+        snapshots.add(number, Model(1.0))
+
+    def killed(path, **_):
+        if any(path.glob("agent/*")):
+            next(path.glob("agent/*")).unlink()
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(shutil, "rmtree", killed)
+        snapshots.add(SNAPSHOTS, Model(1.0))
+    assert len(checkpoints.numbered(tmp_path)) == SNAPSHOTS
+    for path in checkpoints.numbered(tmp_path):
+        checkpoints.load_agent(path, Model(0.0))
+    Snapshots(tmp_path, 1).add(2, Model(1.0))
+    assert [int(path.name) for path in checkpoints.numbered(tmp_path)] == [0, 2]

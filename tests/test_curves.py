@@ -152,6 +152,7 @@ def test_hours_that_are_not_known_are_refused(folder):
 
 
 def test_numbers_have_the_published_window_beside_them(folder):
+    assert len({*plots.COLUMNS}) == len(plots.COLUMNS)
     first, second, *_ = plots.numbers(curves.lines(runs.find([folder]), "algorithm"))
     assert first == [
         *("space_invaders", "DQN", "250000", "1000000", "", "2", "3", "25.0", "15.0", "35.0"),

@@ -243,18 +243,3 @@ def test_a_value_out_of_range_is_named(kwargs, line):
     with pytest.raises(UserError) as error:
         DQN(NUM_ACTIONS, network=tiny_network, optimizer=sgd, **kwargs)
     assert str(error.value).splitlines()[0] == line
-
-
-def test_double_q_learning_with_a_target_copied_at_every_update_is_plain_q_learning():
-    """So the online network need not be asked for what the target network says."""
-    window = random_window(np.random.default_rng(0), ENDINGS[3])
-    transition = to_transition(window, 0.99, 1.0)
-    learned = []
-    for double in (True, False):
-        agent = make_agent(double=double, n_step=3, target_update_period_updates=1)
-        agent.initialize()  # the target network is the online one
-        for _ in range(3):
-            agent.train(transition)
-        learned.append(values(online_variables(agent)))
-    for one, other in zip(*learned, strict=True):
-        np.testing.assert_array_equal(one, other)

@@ -89,10 +89,11 @@ def colours(locator) -> int:
     return len(picture.getcolors(maxcolors=2**24))
 
 
-def test_a_resumed_run_names_the_commits_that_went_on(html):
+def test_a_resumed_run_names_the_commits_that_went_on(html, own_run):
     text = " ".join(html.read_text().split())
     assert "<td>resumed at 1,234 agent steps</td><td>commit abc123</td>" in text
     assert "(or those of the resumes, where they differ)" in text
+    assert "resume" not in page(own_run)
 
 
 @pytest.mark.parametrize("width", [360, 1300])

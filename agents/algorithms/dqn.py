@@ -126,7 +126,6 @@ class DQN(dqn_agent.DqnAgent):
         self.gamma = gamma
         self.max_abs_reward = max_abs_reward
         self._double = double
-        self._is_own_target = (period, tau) == (1, 1)  # the networks are equal at every update
         self._max_gradient_norm = max_gradient_norm
         self._augmentation = augmentation
         if augmentation is not None:  # its arguments are looked at now, not at the first update
@@ -222,7 +221,7 @@ class DQN(dqn_agent.DqnAgent):
         """The target network's outputs [B] or [B, N] for the next action a', the best one."""
         outputs = self._outputs(self._target, next_observation, training)
         judges = outputs
-        if self._double and not self._is_own_target:
+        if self._double:
             judges = self._outputs(self._online, next_observation, training)
         best = tf.argmax(self._expectation(judges), axis=-1, output_type=tf.int32)
         return common.index_with_actions(outputs, best)
