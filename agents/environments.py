@@ -123,7 +123,7 @@ class AtariEnvironment(PyEnvironment):
         )
         self._seed: int | None = seed
         self._terminal_on_life_loss = terminal_on_life_loss
-        self._rules = {
+        self.ale_rules = {  # as `AtariVectorEnv` takes them
             "max_num_frames_per_episode": max_frames_per_episode,
             "repeat_action_probability": repeat_action_probability,
             "full_action_space": full_action_space,
@@ -141,7 +141,7 @@ class AtariEnvironment(PyEnvironment):
             img_width=FRAME_SIZE,
             stack_num=STACK_SIZE,
             frameskip=frameskip,
-            **self._rules,
+            **self.ale_rules,
         )
         self._action_meanings = [action.name for action in self._ale.ale.get_action_set()]
         fire = use_fire_reset and "FIRE" in self._action_meanings
@@ -197,7 +197,7 @@ class AtariEnvironment(PyEnvironment):
             maxpool=False,
             stack_num=1,
             frameskip=1,
-            **self._rules,
+            **self.ale_rules,
         )
         frames, _ = screen.reset(seed=seed)
         yield frames[0]

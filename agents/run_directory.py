@@ -193,7 +193,7 @@ def start_facts(path: Path) -> dict[str, Any]:
     """
     check_is_run(path)
     try:
-        return dict(json.loads((path / "run.json").read_text()))
+        return {"resumes": []} | dict(json.loads((path / "run.json").read_text()))
     except (OSError, ValueError, TypeError) as e:
         raise UserError(f"{path / 'run.json'} cannot be read ({e}): copy the run again") from e
 

@@ -9,7 +9,6 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import gin
 import numpy as np
@@ -121,7 +120,7 @@ def time_stages(precision: Precision) -> dict[str, float]:
     agent = gin.get_bindings(Training)["agent"](env.num_actions)
     rng = np.random.default_rng(0)
     actions = rng.integers(env.num_actions, size=n, dtype=np.int32)
-    bare = _bare_environment(env.game, n)
+    bare = AtariVectorEnv(env.game, n, frameskip=env.frameskip, **env.ale_rules)
     bare.reset()
     time_step = env.reset()
 
@@ -148,24 +147,6 @@ def time_stages(precision: Precision) -> dict[str, float]:
         "learning_milliseconds": 1e3 / learning,
         "plain_learning_milliseconds": 1e3 / plain_learning,
     }
-
-
-def _bare_environment(game: str, num_envs: int) -> AtariVectorEnv:
-    """ALE's own, by the rules of the configuration."""
-
-    def rule(name: str) -> Any:
-        return gin.query_parameter(f"AtariEnvironment.{name}")
-
-    return AtariVectorEnv(
-        game,
-        num_envs,
-        frameskip=rule("frameskip"),
-        repeat_action_probability=rule("repeat_action_probability"),
-        full_action_space=rule("full_action_space"),
-        noop_max=rule("noop_max") + 1,  # ALE draws from 0 to noop_max - 1
-        use_fire_reset=rule("use_fire_reset"),
-        reward_clipping=False,
-    )
 
 
 def _replay_rates(
