@@ -48,7 +48,9 @@ STACK = 4
 TABLE = "transitions"
 FLUSH_TIMEOUT_MS = 60_000
 # Reverb warns of 50 items that an environment's writer has yet to send, and would hold any number.
-MAX_PENDING_ITEMS = 40
+# Asking costs a fifth of a write, so it is done every few time steps.
+MAX_PENDING_ITEMS = 32
+PENDING_CHECK_PERIOD_TIME_STEPS = 8
 # Batches of priorities on their way to the table; the learner waits where there are more.
 MAX_PENDING_PRIORITIES = 8
 # Dopamine's: a transition that was learned by heart can still be drawn.
@@ -262,6 +264,7 @@ class Replay:
         )
         self._client = reverb.Client(f"localhost:{self.port}")
         self._writers = [self._client.structured_writer([config]) for _ in range(num_envs)]
+        self._time_steps = 0  # written
         self._sender = concurrent.futures.ThreadPoolExecutor(1, "priorities")
         self._sent = collections.deque[concurrent.futures.Future]()
 
@@ -300,7 +303,9 @@ class Replay:
             if step_types[i] == StepType.LAST:
                 for _ in range(self.n_step - 1):
                     writer.append((_PADDING_FRAME, _PADDING_OUTCOME, *priority))
-            writer.flush(MAX_PENDING_ITEMS, timeout_ms=FLUSH_TIMEOUT_MS)
+        self._time_steps += 1
+        if self._time_steps % PENDING_CHECK_PERIOD_TIME_STEPS == 0:
+            self._flush(MAX_PENDING_ITEMS)
 
     def update_priorities(self, keys: np.ndarray, priorities: np.ndarray) -> None:
         """Sends priorities to the table, beside whatever else is done; see `flush`.
@@ -321,10 +326,13 @@ class Replay:
 
     def flush(self) -> None:
         """Waits until every complete window and every priority is in the table."""
-        for writer in self._writers:
-            writer.flush(timeout_ms=FLUSH_TIMEOUT_MS)
+        self._flush(0)
         while self._sent:
             self._sent.popleft().result()
+
+    def _flush(self, max_pending_items: int) -> None:
+        for writer in self._writers:
+            writer.flush(max_pending_items, timeout_ms=FLUSH_TIMEOUT_MS)
 
     def dataset(self) -> tf.data.Dataset:
         """Endless batches of drawn `Window`s; waits while the table is empty.
