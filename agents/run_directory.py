@@ -30,7 +30,7 @@ from agents.errors import UserError
 
 _CONFIG = "config.json"
 _LOCK = ".lock"
-_NAMED_RUNS = 5
+_NEAR_RUNS = 3
 _PACKAGES = ("atari-dqn", "tensorflow", "tf-agents", "dm-reverb", "ale-py", "gymnasium", "numpy")
 
 
@@ -176,13 +176,11 @@ def check_is_run(path: Path) -> None:
 
 
 def no_run(path: Path) -> UserError:
-    """That a path is no run directory, with the runs that lie below it, or else beside it."""
-    for folder in (path, path.parent):
-        if near := sorted(str(config.parent) for config in folder.glob(f"*/{_CONFIG}")):
-            more = ", ..." * (len(near) > _NAMED_RUNS)
-            there = f"there are {', '.join(near[:_NAMED_RUNS])}{more}"
-            return UserError(f"{path} is no run directory: {there}")
-    return UserError(f"{path} is no run directory: give that of a training")
+    """That a path is no run directory, with the runs near it."""
+    near = ", ".join(map(str, runs_near(path)))
+    return UserError(
+        f"{path} is no run directory: {f'there are {near}' if near else 'give that of a training'}"
+    )
 
 
 def start_facts(path: Path) -> dict[str, Any]:
@@ -208,11 +206,16 @@ def next_run_directory(parent: Path, name: str) -> Path:
     return parent / f"{name}_{max(taken) + 1}"
 
 
-def runs_beside(path: Path) -> list[Path]:
-    """Up to three other runs in the folder of `path`, itself there or not, closest names first."""
-    names = [config.parent.name for config in path.parent.glob("*/config.gin")]
-    others = [name for name in names if name != path.name]
-    closest = difflib.get_close_matches(path.name, others, n=3, cutoff=0.0)
+def runs_near(path: Path) -> list[Path]:
+    """Up to three runs below `path`, or else beside it, there those with the closest names first.
+
+    `path` itself, there or not, is none of them.
+    """
+    if below := sorted(config.parent for config in path.glob(f"*/{_CONFIG}")):
+        return below[:_NEAR_RUNS]
+    beside = [config.parent.name for config in path.parent.glob(f"*/{_CONFIG}")]
+    others = [name for name in beside if name != path.name]
+    closest = difflib.get_close_matches(path.name, others, n=_NEAR_RUNS, cutoff=0.0)
     return [path.parent / name for name in closest]
 
 

@@ -143,16 +143,24 @@ def test_facts_are_those_of_the_start_and_of_each_resume(tmp_path, load):
     assert all(resume["commit"] == start["commit"] for resume in resumes)
 
 
-def test_the_runs_beside_one_that_is_not_there_come_closest_first(tmp_path):
+def test_the_runs_near_one_that_is_not_there_come_closest_first(tmp_path):
     names = ("pong_DQN_1", "space_invaders_DQN_1", "space_invaders_DQN_12", "breakout_DQN_1")
     for name in (*names, "space_invaders_DQN_2"):
         (tmp_path / name).mkdir()
     for name in names:
-        (tmp_path / name / "config.gin").touch()
-    beside = run_directory.runs_beside(tmp_path / "space_invader_DQN_1")
+        (tmp_path / name / "config.json").touch()
+    beside = run_directory.runs_near(tmp_path / "space_invader_DQN_1")
     assert [path.name for path in beside] == [names[1], names[2], names[0]]
-    assert tmp_path / names[0] not in run_directory.runs_beside(tmp_path / names[0])
-    assert run_directory.runs_beside(tmp_path / "nowhere" / "run") == []
+    assert tmp_path / names[0] not in run_directory.runs_near(tmp_path / names[0])
+    assert run_directory.runs_near(tmp_path / "nowhere" / "run") == []
+
+
+def test_the_runs_near_their_own_folder_are_those_in_it(tmp_path):
+    for name in ("runs/b", "runs/a", "runs/d", "runs/c", "beside"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "config.json").touch()
+    near = run_directory.runs_near(tmp_path / "runs")
+    assert [path.name for path in near] == ["a", "b", "c"]
 
 
 def test_a_path_is_shown_relative_to_the_current_folder_where_it_lies_below(tmp_path, monkeypatch):

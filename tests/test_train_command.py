@@ -166,10 +166,10 @@ def test_a_mistake_gets_one_line(tmp_path, arguments, message):
 
 def test_a_misspelt_run_directory_comes_with_those_beside_it(tmp_path):
     (tmp_path / RUN).mkdir(parents=True)
-    (tmp_path / RUN / "config.gin").touch()
+    (tmp_path / RUN / "config.json").touch()
     for arguments in ([], ["--resume"]):
         refused = command(tmp_path, "--run_dir=runs/space_invader_DQN_1", *arguments)
-        assert_one_line(refused, f" (beside it: {RUN})")
+        assert_one_line(refused, f" (near it: {RUN})")
 
 
 def test_names_that_are_wrong_are_told_before_tensorflow_is_loaded(tmp_path):
