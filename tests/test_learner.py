@@ -1,6 +1,9 @@
 """In: datasets of hand-made windows. Out: the updates, counts and means that they must give."""
 
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from agents.networks import nature_network
 from agents.replay import Ending, Window, importance_weights, to_transition
 from tests.tiny_dqn import NUM_ACTIONS, random_window, tiny_network
 
+ROOT = Path(__file__).parent.parent
 ENDINGS = [[Ending.GOES_ON], [Ending.TERMINATED], [Ending.GOES_ON], [Ending.TRUNCATED]]
 GAMMA = 0.9
 
@@ -144,6 +148,30 @@ def test_sampling_seconds_hold_the_wait_for_a_batch():
 
     learner = Learner(make_agent(), dataset(make_windows(1)).map(late))
     assert learner.run(2)["sampling_seconds"] >= 0.19  # per update, whatever the updates take
+
+
+def test_sampling_seconds_hold_no_update_where_tensorflow_has_one_thread():
+    code = """if True:
+        import time
+        import tensorflow as tf
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        from tests import test_learner
+
+        def slowly(image):
+            time.sleep(0.1)
+            return image
+
+        def slow(images):
+            return tf.ensure_shape(tf.numpy_function(slowly, [images], images.dtype), images.shape)
+
+        agent = test_learner.make_agent(augmentation=slow)
+        learner = test_learner.Learner(agent, test_learner.dataset(test_learner.make_windows(1)))
+        learner.run(1)  # traces
+        print(learner.run(4)["sampling_seconds"])
+    """
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert run.returncode == 0, run.stderr
+    assert float(run.stdout) < 0.1  # an update takes 0.2
 
 
 @pytest.mark.parametrize(
