@@ -11,7 +11,8 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import gin
 import numpy as np
@@ -146,6 +147,13 @@ class Training:
         scratch_dir = self._run_dir / "checkpoints" / ".reverb"
         checkpoints.lay_replay(checkpoint, scratch_dir)
         self._replay = Replay(self._env.batch_size, self.agent.n_step, scratch_dir)
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(self._replay.close)
+            self._begin(checkpoint, state)
+            on_failure.pop_all()
+
+    def _begin(self, checkpoint: Path | None, state: dict[str, Any] | None) -> None:
+        """Makes what needs the replay, and restores all from the checkpoint, if any."""
         self._learner = Learner(
             self.agent,
             self._replay.dataset(),
@@ -157,7 +165,7 @@ class Training:
             # Checkpoints from before there were priorities have none.
             self._replay.max_priority = state.get("max_priority", self._replay.max_priority)
             shown = as_seen_from_here(checkpoint)
-            reporter.message(f"resumed at {self.agent_steps:,} agent steps from {shown}")
+            self._reporter.message(f"resumed at {self.agent_steps:,} agent steps from {shown}")
         configuration.check_used()
         self._best = BestAgent(self._run_dir / "best", self.agent_steps)
         self._snapshots = Snapshots(self._run_dir / "snapshots", self.agent_steps)

@@ -8,16 +8,16 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from agents.checkpoints import Checkpoints
-from tests.training_process import BINDINGS, command, finish, start_command
+from tests.training_process import BINDINGS, Finished, command, finish, start_command
 
 GAME = "--gin_file=space_invaders.gin"
 SMALL = [f"--gin_bindings={binding}" for binding in BINDINGS]
-
-
+TRAIN = Path(__file__).parent.parent / "launch" / "train.py"
 RUN = "runs/space_invaders_DQN_1"
 # One checkpoint before an evaluation that lasts longer than it takes to send two signals.
 INTERRUPTED = [
@@ -162,6 +162,19 @@ def assert_one_line(finished, message):
 def test_a_mistake_gets_one_line(tmp_path, arguments, message):
     assert_one_line(command(tmp_path, *arguments), message)
     assert not list(tmp_path.glob("runs/*")), "a run that never started leaves nothing"
+
+
+def test_a_mistake_that_shows_late_gets_one_line_from_an_interpreter_that_takes_all_down(tmp_path):
+    # The other tests' processes end without the libraries' own farewell.
+    run = subprocess.run(
+        [sys.executable, TRAIN, GAME, "--gin_bindings=rmsprop.decay = 0.9"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert_one_line(
+        Finished(run.returncode, run.stdout, run.stderr), "nothing in this run uses rmsprop.decay"
+    )
 
 
 def test_a_misspelt_run_directory_comes_with_those_beside_it(tmp_path):
