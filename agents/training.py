@@ -325,8 +325,9 @@ class Training:
         if not gpus and os.path.exists("/dev/nvidia0"):
             device += "; for the GPU that is here: pip install -e '.[cuda]'"
         replay_bytes = self._transitions * memory.memory_bytes_per_transition(self._env.game)
+        num_envs = self._env.batch_size
         return {
-            "game": f"{self._env.game}, {self._env.batch_size} environments",
+            "game": f"{self._env.game}, {num_envs} environment{'s' * (num_envs > 1)}",
             "protocol": self._env.protocol,
             "algorithm": self.agent.name,
             "agent steps": f"{self._total_agent_steps:,}",
