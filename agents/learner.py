@@ -85,7 +85,8 @@ class Learner:
                 drawn = [parts.write(update, p) for parts, p in zip(drawn, batch, strict=True)]
         with tf.control_dependencies([parts.flow for parts in drawn]):
             sampling_seconds = tf.cast(tf.timestamp() - start, tf.float32)
-        with tf.control_dependencies([sampling_seconds]):  # a single thread could go on first
+        # A lone thread might otherwise look at the clock last.
+        with tf.control_dependencies([sampling_seconds]):
             updates = tf.identity(updates)
 
         names = ("loss", "q_value", "target", "gradient_norm")

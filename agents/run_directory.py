@@ -177,10 +177,10 @@ def check_is_run(path: Path) -> None:
 
 def no_run(path: Path) -> UserError:
     """That a path is no run directory, with the runs near it."""
-    near = ", ".join(map(str, runs_near(path)))
-    return UserError(
-        f"{path} is no run directory: {f'there are {near}' if near else 'give that of a training'}"
-    )
+    if not (runs := runs_near(path)):
+        return UserError(f"{path} is no run directory: give that of a training")
+    more = ", ..." * (len(runs) == _NEAR_RUNS)
+    return UserError(f"{path} is no run directory: there are {', '.join(map(str, runs))}{more}")
 
 
 def start_facts(path: Path) -> dict[str, Any]:

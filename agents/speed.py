@@ -31,7 +31,7 @@ from agents.training import Training
 
 STAGES = ("environment", "acting", "writing", "sampling", "learning")
 WARM_UP_AGENT_STEPS = 2_000  # after the first update
-_ROUNDS = 25
+_ROUNDS = 25  # many and short, so that each call has some in the machine's quick moments
 _SECONDS_PER_ROUND = 0.1
 _UPDATES_PER_CALL = 10
 
@@ -121,7 +121,7 @@ def time_stages(precision: Precision) -> dict[str, float]:
     rng = np.random.default_rng(0)
     actions = rng.integers(env.num_actions, size=n, dtype=np.int32)
     bare = AtariVectorEnv(env.game, n, frameskip=env.frameskip, **env.ale_rules)
-    bare.reset(seed=0)  # the same games: some take longer to draw than others
+    bare.reset(seed=0)  # as `AtariEnvironment` by default: some games take longer than others
     time_step = env.reset()
 
     def step() -> int:  # as the driver does

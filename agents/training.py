@@ -147,13 +147,14 @@ class Training:
         scratch_dir = self._run_dir / "checkpoints" / ".reverb"
         checkpoints.lay_replay(checkpoint, scratch_dir)
         self._replay = Replay(self._env.batch_size, self.agent.n_step, scratch_dir)
-        with contextlib.ExitStack() as on_failure:
-            on_failure.callback(self._replay.close)
+        try:
             self._begin(checkpoint, state)
-            on_failure.pop_all()
+        except BaseException:  # else Reverb's farewell would come after the line of the error
+            self._replay.close()
+            raise
 
     def _begin(self, checkpoint: Path | None, state: dict[str, Any] | None) -> None:
-        """Makes what needs the replay, and restores all from the checkpoint, if any."""
+        """Makes the rest, goes on from the checkpoint, if any, and records what will run."""
         self._learner = Learner(
             self.agent,
             self._replay.dataset(),

@@ -36,17 +36,20 @@ def main(argv: list[str]) -> None:
 
     run_dir = Path(FLAGS.run_dir).expanduser() if FLAGS.run_dir else None
     has_checkpoint = bool(run_dir and any(run_dir.glob("checkpoints/[0-9]*")))
-    runs = run_directory.runs_near(run_dir) if run_dir else []
-    near = f" (near it: {', '.join(map(str, runs))})" if runs else ""
+
+    def near() -> str:
+        runs = run_directory.runs_near(run_dir) if run_dir else []
+        return f" (near it: {', '.join(map(str, runs))})" if runs else ""
+
     if FLAGS.resume is True and not has_checkpoint:
         where = run_dir or "--run_dir"
-        raise UserError(f"nothing to resume: {where} has no checkpoint{near}")
+        raise UserError(f"nothing to resume: {where} has no checkpoint{near()}")
     if FLAGS.resume is False and has_checkpoint:
         raise UserError(f"{run_dir} holds a run already: choose another --run_dir")
     own = run_dir / "config.gin" if run_dir and not FLAGS.gin_file else None
     if own and not own.exists():
         raise UserError(
-            f"{run_dir} holds no run to go on with{near}: correct the name, or "
+            f"{run_dir} holds no run to go on with{near()}: correct the name, or "
             "start a new run there with --gin_file=space_invaders.gin"
         )
     gin_files = [str(own)] if own else FLAGS.gin_file

@@ -12,7 +12,7 @@ import tensorflow as tf
 import gin_configs
 from agents import checkpoints, configuration, training
 from agents.checkpoints import Checkpoints
-from agents.replay import to_transition
+from agents.replay import ImportanceExponent, Replay, to_transition
 from agents.restoring import restore_agent
 from agents.run_directory import RunDirectory
 from agents.serving.export import export_agent
@@ -57,6 +57,12 @@ def test_the_list_is_complete():
     assert sorted(files) == sorted(ALGORITHMS)
     table = (ROOT / "docs" / "algorithms.md").read_text()
     assert {*re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)} >= {*files}
+
+
+def test_qr_dqn_is_not_weighted_by_importance_as_in_dopamine():
+    configuration.load(["pong.gin", "qr_dqn.gin"])
+    assert configuration.argument(Replay, "priority_exponent") == 0.5
+    assert ImportanceExponent()(0) == ImportanceExponent()(10**7) == 0.0
 
 
 def train(run_dir: Path, algorithm: str, agent_steps: int, *bindings: str) -> training.Training:

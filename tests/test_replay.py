@@ -301,13 +301,13 @@ def test_the_oldest_makes_room_for_the_newest(make_replay):
 
 
 def test_a_writer_does_not_run_ahead(make_replay):
-    replay, most_pending = make_replay(), MAX_PENDING_ITEMS + PENDING_CHECK_PERIOD_TIME_STEPS
+    replay, period = make_replay(), PENDING_CHECK_PERIOD_TIME_STEPS
     stack, one = np.zeros((1, 84, 84, 4), np.uint8), np.ones(1, np.float32)
     for step in range(5001):
         step_type = np.array([MID if step else FIRST])
         replay.write(TimeStep(step_type, one, one, stack), np.zeros(1, np.int32))
-        if step % 1000 == 0:
-            assert step - most_pending <= len(replay) <= step
+        if step % 100 == period - 2:  # after as many writes as lie between two looks
+            assert step - MAX_PENDING_ITEMS - period < len(replay) <= step
 
 
 def test_the_first_batch_is_drawn_from_all_that_is_there(make_replay):
