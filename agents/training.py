@@ -126,6 +126,11 @@ class Training:
         # A resumed run starts new games, which must not be those of the run's start.
         games = np.random.SeedSequence((seed, self.agent_steps)).generate_state(1)
         self._env = AtariEnvironment(seed=int(games[0]) % 2**30)
+        if self.agent_steps >= agent_steps + self._env.batch_size:  # a step of all may go beyond
+            raise UserError(
+                f"{as_seen_from_here(run_dir.path)} has {self.agent_steps:,} agent steps already: "
+                f"leave Training.agent_steps = {agent_steps:,} out, or name more"
+            )
         self.agent = agent(self._env.num_actions)
         # From then on there is a transition to learn from.
         fewest = self._env.batch_size * (self.agent.n_step + 1)

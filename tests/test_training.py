@@ -177,6 +177,9 @@ def test_a_finished_run_has_nothing_left_to_do(tmp_path):
     run = train(tmp_path, 200)
     assert 200 <= run.agent_steps < 204
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == before
+    with pytest.raises(UserError, match=r"has 20\d agent steps already: leave .* = 100 out"):
+        train(tmp_path, 100)
+    assert "Training.agent_steps = 200" in (tmp_path / "config.gin").read_text()
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path):

@@ -88,5 +88,6 @@ def check_one_protocol(runs: Iterable[Run]) -> None:
             (name, *_) = differing
             raise UserError(
                 f"{first.path} and {other.path} differ in {name} ({first.rules[name]} and "
-                f"{other.rules[name]}): runs of different protocols do not compare"
+                f"{other.rules[name]}): runs of different protocols do not compare: "
+                "name those of one"
             )
