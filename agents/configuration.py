@@ -30,6 +30,8 @@ _Key = tuple[str, str, str]  # scope, complete selector, parameter: what gin bin
 
 _SHIPPED = Path(str(importlib.resources.files("gin_configs"))).resolve()
 _PROTOCOL = "AtariEnvironment.frameskip"  # every protocol file sets it
+_ALGORITHM = "DQN.name"  # every algorithm file sets it, but for the one that they all include
+_DEFAULT_ALGORITHM = _SHIPPED / "dqn.gin"
 _origins: dict[_Key, _Source] = {}  # where each binding in force was made
 
 
@@ -63,7 +65,7 @@ def load(
 
     Raises:
       UserError: a missing file, a line that cannot be read, an unknown name, a wrong type, two
-        protocols.
+        protocols or algorithms, or a file that would restore what another has replaced.
     """
     _clear()
     try:
@@ -128,7 +130,10 @@ def _load_file(name: str, included_from: _Source) -> None:
         raise UserError(f"{included_from}{name} includes itself: remove this line")
     text = _text(path, included_from)
     is_composed = included_from.is_composed or path.parent == _SHIPPED
-    _load_text(text, _Source((*included_from.files, path), is_composed=is_composed))
+    source = _Source((*included_from.files, path), is_composed=is_composed)
+    if path == _DEFAULT_ALGORITHM:
+        _check_algorithm(source)
+    _load_text(text, source)
 
 
 def _text(path: Path, included_from: _Source) -> str:
@@ -159,7 +164,7 @@ def _load_text(text: str, source: _Source) -> None:
         elif isinstance(statement, config_parser.BindingStatement):
             key = _key(statement, at)
             if _binding_name(key) == _PROTOCOL:
-                _check_one_protocol(_origins.get(key, at), at)
+                _check_protocol(_origins.get(key, at), at)
             gin.bind_parameter(key, statement.value)
             _origins[key] = at
 
@@ -190,13 +195,35 @@ def _statements(text: str, source: _Source) -> Iterator[tuple[Any, _Source]]:
     raise UserError(f"{at}cannot read {content!r}: {problem.splitlines()[0].rstrip('.')}")
 
 
-def _check_one_protocol(before: _Source, now: _Source) -> None:
-    """A game file includes a protocol, which another may replace; naming two is a mistake."""
-    if len(before.files) == len(now.files) == 1 and before.files != now.files:
+def _check_protocol(before: _Source, now: _Source) -> None:
+    """A game's file includes a protocol, which another may replace, but not bring back."""
+    if len(before.files) != 1 or not now.files or before.files[-1] == now.files[-1]:
+        return
+    if len(now.files) == 1:
         raise UserError(
             f"{before.files[0].name} and {now.files[0].name} both set {_PROTOCOL}, as protocols "
             "do: name one of them, or include one in the other"
         )
+    raise _undone(before.files[0], now.files[0])
+
+
+def _check_algorithm(now: _Source) -> None:
+    """A game's file includes the default algorithm, which another may replace, but not bring back.
+
+    Else there would be one algorithm's agent with the numbers of another.
+    """
+    for key, before in _origins.items():
+        if _binding_name(key) == _ALGORITHM:
+            pairs = zip(before.files, now.files, strict=False)
+            for chosen, undoing in [pair for pair in pairs if pair[0] != pair[1]][:1]:
+                raise _undone(chosen, undoing)
+
+
+def _undone(chosen: Path, undoing: Path) -> UserError:
+    return UserError(
+        f"{undoing.name} would undo what {chosen.name} sets: "
+        f"name one of them only, or {chosen.name} last"
+    )
 
 
 class _Values(gin_config.ParserDelegate):

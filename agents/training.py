@@ -274,7 +274,7 @@ class Training:
     def _evaluate(self) -> None:
         games = self._evaluator.episodes
         self._reporter.message(
-            f"evaluating at {self.agent_steps:,} agent steps: {games} games of "
+            f"evaluating at {self.agent_steps:,} agent steps: {_games(games)} of "
             f"{self._evaluator.max_frames_per_episode:,} frames at most"
         )
 
@@ -292,7 +292,7 @@ class Training:
         self._reporter.message(
             f"evaluation at {self.agent_steps:,} agent steps: mean {statistics['mean']:.1f}, "
             f"median {statistics['median']:.1f}, sd {statistics['sd']:.1f} "
-            f"over {len(evaluation.scores)} games"
+            f"over {_games(len(evaluation.scores))}"
         )
 
     def _save(self) -> None:
@@ -339,7 +339,8 @@ class Training:
             "agent steps": f"{self._total_agent_steps:,}",
             "frames": f"{self._total_agent_steps * self._env.frameskip:,}",
             "updates per agent step": str(self._updates_per_agent_step),
-            "learning starts": f"after {self._learning_starts_agent_steps:,} agent steps",
+            "learning starts": f"after {self._learning_starts_agent_steps:,} agent steps"
+            + ", not in this run" * (self._learning_starts_agent_steps >= self._total_agent_steps),
             "replay": f"the last {self._replay.capacity:,} transitions, "
             f"in this run at most {memory.size(replay_bytes)} of memory",
             "seed": str(self._seed),
@@ -347,6 +348,10 @@ class Training:
             "precision": self.agent.precision,
             "run directory": str(as_seen_from_here(self._run_dir.path)),
         }
+
+
+def _games(number: int) -> str:
+    return f"{number} game{'s' * (number > 1)}"
 
 
 def _crosses(before: int, after: int, period: int) -> bool:

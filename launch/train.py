@@ -70,11 +70,15 @@ def main(argv: list[str]) -> None:
         owned = stack.enter_context(run_directory.RunDirectory(run_dir))
         stack.enter_context(native_stderr_to(owned.native_log))
         is_complete = training.Training(owned, console).run(FLAGS.profile)
+    same_run = f"--run_dir={run_dir}"
     if is_complete:
         export = script.with_name(script.name.replace("train", "export"))
-        print("done; to export:", command_line(export, f"--run_dir={run_dir}"))
+        print("done; to export:", command_line(export, same_run))
+        agent_steps = configuration.argument(training.Training, "agent_steps")
+        longer = f"--gin_bindings=Training.agent_steps = {2 * agent_steps:_}"
+        print("to train on:", command_line(script, same_run, longer))
     else:
-        print("stopped; to go on:", command_line(script, f"--run_dir={run_dir}"))
+        print("stopped; to go on:", command_line(script, same_run))
 
 
 def cli() -> None:

@@ -358,6 +358,44 @@ def test_one_protocol_replaces_another_but_two_are_refused(write):
         assert line.startswith(f"nature.gin and {other} both set {skip}")
 
 
+@pytest.mark.parametrize(
+    ("files", "undoing", "chosen"),
+    [
+        (["rainbow.gin", "space_invaders.gin"], "space_invaders.gin", "rainbow.gin"),
+        (["double_dqn.gin", "pong.gin"], "pong.gin", "double_dqn.gin"),
+        (["pong.gin", "rainbow.gin", "iqn.gin"], "iqn.gin", "rainbow.gin"),
+        (["pong.gin", "full_rainbow.gin", "dqn.gin"], "dqn.gin", "full_rainbow.gin"),
+        (["pong.gin", "full_rainbow.gin", "rainbow.gin"], "rainbow.gin", "full_rainbow.gin"),
+        (["nature.gin", "pong.gin"], "pong.gin", "nature.gin"),
+        (["pong.gin", "nature.gin", "drq_eps.gin"], "drq_eps.gin", "nature.gin"),
+    ],
+)
+def test_no_file_undoes_the_algorithm_or_the_protocol_of_another(write, files, undoing, chosen):
+    remedy = f"{undoing} would undo what {chosen} sets: name one of them only, or {chosen} last"
+    assert error_of(files) == remedy
+    mine = write("mine.gin", *(f"include '{name}'" for name in files))
+    if "nature.gin" not in files:  # there it is no more than a default
+        assert error_of([mine]) == remedy
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ["pong.gin", "dopamine_dqn.gin", "iqn.gin"],
+        ["pong.gin", "nature.gin", "nature_dqn.gin"],
+        ["pong.gin", "full_rainbow.gin", "full_rainbow.gin"],
+        ["pong.gin", "dqn.gin", "drq_eps.gin", "nature.gin"],
+    ],
+)
+def test_files_that_undo_nothing_are_taken(files):
+    configuration.load(files, ["DQN.name = 'mine'"])
+
+
+def test_an_algorithm_can_be_renamed_in_a_file(write):
+    configuration.load(["pong.gin", "rainbow.gin", write("mine.gin", "DQN.name = 'mine'")])
+    assert configuration.bindings()["DQN.name"] == "'mine'"
+
+
 def test_an_own_configuration_names_this_package_only():
     configuration.load(["space_invaders.gin"])
     configuration.check_own()

@@ -49,7 +49,11 @@ def test_it_trains_and_says_how_to_go_on(tmp_path):
     ):
         assert part in text
     assert json.loads((tmp_path / RUN / "run.json").read_text())["precision"] == "float32"
-    assert "--run_dir=runs/space_invaders_DQN_1" in first.stdout
+    *_, done, longer = first.stdout.splitlines()
+    assert done.startswith("done; to export: ")
+    assert done.endswith("launch/export.py --run_dir=runs/space_invaders_DQN_1")
+    assert longer.startswith("to train on: ")
+    assert longer.endswith("'--gin_bindings=Training.agent_steps = 240'")
     assert "reverb" not in first.stdout + first.stderr, "the libraries' chatter goes to native.log"
     run_dir = tmp_path / "runs" / "space_invaders_DQN_1"
     assert "replay server" in (run_dir / "native.log").read_text()
@@ -61,6 +65,8 @@ def test_it_trains_and_says_how_to_go_on(tmp_path):
 
     other = command(tmp_path, GAME, *SMALL, "--run_dir=runs/space_invaders_DQN_1", length(220))
     assert other.exit_code == 0, "the same configuration goes on"
+    short = command(tmp_path, GAME, *SMALL, length(60), "--run_dir=short")
+    assert "after 100 agent steps, not in this run" in short.stdout
     refused = command(
         tmp_path, "--run_dir=runs/space_invaders_DQN_1", "--gin_bindings=DQN.gamma = 0.9"
     )
