@@ -25,7 +25,13 @@ from agents.collection import EpsilonGreedy
 from agents.environments import AtariEnvironment
 from agents.learner import Learner
 from agents.networks import OBSERVATION_SHAPE, Precision, precision_policy
-from agents.replay import STACK, Replay, Window, to_transition
+from agents.replay import (
+    PENDING_CHECK_PERIOD_TIME_STEPS,
+    STACK,
+    Replay,
+    Window,
+    to_transition,
+)
 from agents.run_directory import RunDirectory
 from agents.training import Training
 
@@ -33,6 +39,8 @@ STAGES = ("environment", "acting", "writing", "sampling", "learning")
 WARM_UP_AGENT_STEPS = 2_000  # after the first update
 _ROUNDS = 25  # many and short, so that each call has some in the machine's quick moments
 _SECONDS_PER_ROUND = 0.1
+# So that every round has its share of looks at what the writers have yet to send.
+_STEPS_PER_ROUND_OF_WRITING = 2 * PENDING_CHECK_PERIOD_TIME_STEPS
 _UPDATES_PER_CALL = 10
 
 
@@ -153,18 +161,22 @@ def _replay_rates(
     env: AtariEnvironment, replay: Replay, actions: np.ndarray
 ) -> tuple[float, float]:
     """Transitions written per second of writing, batches sampled per second."""
-    writing_seconds = transitions = 0
-    for _ in range(max(1, 10_000 // env.batch_size)):
-        time_step = env.step(actions)
-        start = time.perf_counter()
-        replay.write(time_step, actions)
-        writing_seconds += time.perf_counter() - start
-        transitions += env.batch_size
+    n = env.batch_size
+    steps = max(_STEPS_PER_ROUND_OF_WRITING, 400 // n)
+    writing = 0.0
+    for _ in range(_ROUNDS):
+        seconds = 0.0
+        for _ in range(steps):
+            time_step = env.step(actions)
+            start = time.perf_counter()
+            replay.write(time_step, actions)
+            seconds += time.perf_counter() - start
+        writing = max(writing, steps * n / seconds)
     replay.flush()
     batches = iter(replay.dataset())
     next(batches)
     (sampling,) = _rates(lambda: bool(next(batches)))
-    return transitions / writing_seconds, sampling
+    return writing, sampling
 
 
 def _window(agent: DQN) -> Window:

@@ -66,8 +66,12 @@ def show(title: str, rows: list[dict[str, float]]) -> None:
     if rows:
         table = Table(title=title, show_header=False)
         for name in rows[0]:
-            table.add_row(name.replace("_", " "), *(f"{row[name]:,.4g}" for row in rows))
+            table.add_row(name.replace("_", " "), *(_figure(row[name]) for row in rows))
         Console().print(table)
+
+
+def _figure(number: float) -> str:
+    return f"{number:,.0f}" if number >= 1000 else f"{number:.4g}"
 
 
 def cli() -> None:
