@@ -47,6 +47,15 @@ class LinearEpsilon:
         left = 1 - (agent_steps - self.warmup_agent_steps) / max(1, self.decay_agent_steps)
         return self.final + (1 - self.final) * min(1.0, max(0.0, left))
 
+    def summary(self, total_agent_steps: int) -> str:
+        """What a run of this length does, in words."""
+        start = self.warmup_agent_steps
+        end = start + self.decay_agent_steps
+        text = f"epsilon 1 until {start:,}, {self.final:g} from {end:,} agent steps"
+        if end > total_agent_steps:
+            text += f", {self(total_agent_steps):.2g} at the end"
+        return text
+
 
 class QFunction(Protocol):
     """What acts: an agent, or an exported model of one."""

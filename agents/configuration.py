@@ -12,6 +12,7 @@ import dataclasses
 import difflib
 import importlib.resources
 import inspect
+import itertools
 import re
 import tokenize
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,9 +31,10 @@ _Key = tuple[str, str, str]  # scope, complete selector, parameter: what gin bin
 
 _SHIPPED = Path(str(importlib.resources.files("gin_configs"))).resolve()
 _PROTOCOL = "AtariEnvironment.frameskip"  # every protocol file sets it
-_ALGORITHM = "DQN.name"  # every algorithm file sets it, but for the one that they all include
-_DEFAULT_ALGORITHM = _SHIPPED / "dqn.gin"
+_ALGORITHM = "DQN.name"  # every algorithm file sets it, but for dqn.gin
+_DEFAULTS = ("dqn.gin", "dopamine.gin")  # what a game's file includes, for others to replace
 _origins: dict[_Key, _Source] = {}  # where each binding in force was made
+_included: set[Path] = set()
 
 
 def configurable(function_or_class: _T) -> _T:
@@ -54,8 +56,10 @@ def load(
     """Replaces the configuration by these files, in their order, followed by these bindings.
 
     A file is looked for as it is given, then among the shipped ones, with or without its ".gin";
-    an included one first beside the file that includes it. A later line overrides an earlier one.
-    Modules with configurables must have been imported before. After an error nothing is bound.
+    an included one first beside the file that includes it. A later line overrides an earlier one,
+    but what a file includes does not undo what another file chose: a file that has been included
+    is not included again, and a first time that would is refused. Modules with configurables must
+    have been imported before. After an error nothing is bound.
 
     Args:
       gin_files: their paths or names.
@@ -65,7 +69,7 @@ def load(
 
     Raises:
       UserError: a missing file, a line that cannot be read, an unknown name, a wrong type, two
-        protocols or algorithms, or a file that would restore what another has replaced.
+        protocols, two algorithms, or an included file that undoes what another chose.
     """
     _clear()
     try:
@@ -110,6 +114,7 @@ def located(name: str) -> str:
 def _clear() -> None:
     gin.clear_config()
     _origins.clear()
+    _included.clear()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,12 +133,12 @@ def _load_file(name: str, included_from: _Source) -> None:
     path = _find(name, included_from)
     if path in included_from.files:
         raise UserError(f"{included_from}{name} includes itself: remove this line")
+    if included_from.files and path in _included:
+        return
+    _included.add(path)
     text = _text(path, included_from)
     is_composed = included_from.is_composed or path.parent == _SHIPPED
-    source = _Source((*included_from.files, path), is_composed=is_composed)
-    if path == _DEFAULT_ALGORITHM:
-        _check_algorithm(source)
-    _load_text(text, source)
+    _load_text(text, _Source((*included_from.files, path), is_composed=is_composed))
 
 
 def _text(path: Path, included_from: _Source) -> str:
@@ -163,8 +168,8 @@ def _load_text(text: str, source: _Source) -> None:
             _import(statement, at)
         elif isinstance(statement, config_parser.BindingStatement):
             key = _key(statement, at)
-            if _binding_name(key) == _PROTOCOL:
-                _check_protocol(_origins.get(key, at), at)
+            if at.files and (before := _origins.get(key)):
+                _check_override(key, statement.value, before, at)
             gin.bind_parameter(key, statement.value)
             _origins[key] = at
 
@@ -195,35 +200,31 @@ def _statements(text: str, source: _Source) -> Iterator[tuple[Any, _Source]]:
     raise UserError(f"{at}cannot read {content!r}: {problem.splitlines()[0].rstrip('.')}")
 
 
-def _check_protocol(before: _Source, now: _Source) -> None:
-    """A game's file includes a protocol, which another may replace, but not bring back."""
-    if len(before.files) != 1 or not now.files or before.files[-1] == now.files[-1]:
+def _check_override(key: _Key, value: Any, before: _Source, now: _Source) -> None:
+    """Refuses what would mix two algorithms or protocols, or undo a choice by a mere include."""
+    pairs = zip(before.files, now.files, strict=False)
+    common = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+    chosen, undoing = before.files[common:], now.files[common:]  # without what includes both
+    if not undoing:  # a file replaces what it included itself
         return
-    if len(now.files) == 1:
+    name = _binding_name(key)
+    is_named = len(now.files) == 1
+    if name == _ALGORITHM and chosen and undoing[-1].parent == _SHIPPED:
+        raise UserError(
+            f"{chosen[0].name} and {undoing[0].name} are two algorithms: name one of them"
+        )
+    if name == _PROTOCOL and is_named and len(before.files) == 1:
         raise UserError(
             f"{before.files[0].name} and {now.files[0].name} both set {_PROTOCOL}, as protocols "
             "do: name one of them, or include one in the other"
         )
-    raise _undone(before.files[0], now.files[0])
-
-
-def _check_algorithm(now: _Source) -> None:
-    """A game's file includes the default algorithm, which another may replace, but not bring back.
-
-    Else there would be one algorithm's agent with the numbers of another.
-    """
-    for key, before in _origins.items():
-        if _binding_name(key) == _ALGORITHM:
-            pairs = zip(before.files, now.files, strict=False)
-            for chosen, undoing in [pair for pair in pairs if pair[0] != pair[1]][:1]:
-                raise _undone(chosen, undoing)
-
-
-def _undone(chosen: Path, undoing: Path) -> UserError:
-    return UserError(
-        f"{undoing.name} would undo what {chosen.name} sets: "
-        f"name one of them only, or {chosen.name} last"
-    )
+    was_default = len(before.files) > 1 and before.files[-1].name in _DEFAULTS
+    is_changed = repr(gin_config._CONFIG[key[:2]][key[2]]) != repr(value)
+    if is_changed and not is_named and not was_default:
+        remedy = f"include {undoing[0].name} above that line"
+        if chosen:
+            remedy = f"name {chosen[0].name} after {undoing[0].name}"
+        raise UserError(f"{now}{name} would replace that of {str(before)[:-2]}: {remedy}")
 
 
 class _Values(gin_config.ParserDelegate):

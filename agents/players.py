@@ -48,8 +48,13 @@ def from_run(
     )
 
 
-def from_model(model_dir: Path, protocol: str = "dopamine") -> Player:
+def from_model(model_dir: Path, protocol: str | None = None) -> Player:
     """The agent of a version that `agents.serving.export` wrote.
+
+    Args:
+      model_dir: of the version.
+      protocol: one of `protocols.NAMES`; None takes the rules of the run that trained it, or
+        Dopamine's where the version is from before exports knew them.
 
     Raises:
       UserError: no such model, or its game has other actions here.
@@ -59,8 +64,12 @@ def from_model(model_dir: Path, protocol: str = "dopamine") -> Player:
         description = json.loads((model_dir / "assets.extra" / "model.json").read_text())
         game, meanings = description["game"], description["action_meanings"]
         frameskip = description["observation"]["emulator_frames_per_agent_step"]
+        epsilon = description.get("evaluation_epsilon", 0.001)
+        own_rules = {} if protocol else description.get("rules", {})
+        rules = protocols.shipped(protocol or "dopamine")
+        rules |= {name: own_rules[name] for name in rules.keys() & own_rules.keys()}
         agent = _ExportedAgent(model_dir, len(meanings))
-    except (OSError, ValueError, KeyError, TypeError, tf.errors.OpError) as e:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, tf.errors.OpError) as e:
         raise UserError(
             f"{model_dir} holds no exported model ({e}): give what launch/export.py printed"
         ) from e
@@ -68,8 +77,9 @@ def from_model(model_dir: Path, protocol: str = "dopamine") -> Player:
         f"AtariEnvironment.game = {game!r}",
         f"AtariEnvironment.frameskip = {frameskip!r}",
         f"AtariEnvironment.full_action_space = {len(meanings) == 18}",
+        f"Evaluator.epsilon = {epsilon!r}",
     ]
-    bindings += protocols.bindings(protocol, keep=protocols.OF_THE_NETWORK)
+    bindings += protocols.bindings(rules, keep=protocols.OF_THE_NETWORK)
     configuration.load([], bindings)
     env = AtariEnvironment(num_envs=1, num_threads=1)
     if env.action_meanings() != meanings:

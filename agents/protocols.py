@@ -47,10 +47,10 @@ def names(rules: Mapping[str, Any], *, in_training: bool) -> list[str]:
     return [name for name in NAMES if wanted.items() <= shipped(name).items()]
 
 
-def bindings(name: str, *, keep: Iterable[str]) -> list[str]:
-    """A protocol as lines of gin, but for the rules to `keep` as they are."""
+def bindings(rules: Mapping[str, Any], *, keep: Iterable[str]) -> list[str]:
+    """Rules as lines of gin, but for those to `keep` as they are."""
     kept = set(keep)
-    values = {rule: value for rule, value in shipped(name).items() if rule not in kept}
+    values = {rule: value for rule, value in rules.items() if rule not in kept}
     return [f"AtariEnvironment.{rule} = {value!r}" for rule, value in values.items()]
 
 

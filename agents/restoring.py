@@ -86,7 +86,7 @@ def _load_configuration(path: Path, precision: Precision | None, protocol: str |
         }
         bindings += [f"{network}.precision = {precision!r}" for network in sorted(networks)]
     if protocol:
-        bindings += protocols.bindings(protocol, keep=protocols.OF_THE_NETWORK)
+        bindings += protocols.bindings(protocols.shipped(protocol), keep=protocols.OF_THE_NETWORK)
     configuration.load([str(path)], bindings)
 
 

@@ -20,11 +20,12 @@ from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 from tf_agents.utils import common
 
+from agents import configuration
 from agents.algorithms.dqn import DQN, observation_spec
 from agents.collection import EpsilonGreedy
 from agents.environments import AtariEnvironment
 from agents.learner import Learner
-from agents.networks import OBSERVATION_SHAPE, Precision, precision_policy
+from agents.networks import OBSERVATION_SHAPE, precision_policy, q_network
 from agents.replay import (
     PENDING_CHECK_PERIOD_TIME_STEPS,
     STACK,
@@ -110,11 +111,8 @@ def time_loop(replay_transitions: int, agent_steps: int) -> dict[str, float]:
     return {"agent_steps_per_second": steps / seconds} | per_update
 
 
-def time_stages(precision: Precision) -> dict[str, float]:
+def time_stages() -> dict[str, float]:
     """Every stage alone, with the environments, the agent and the batch of the configuration.
-
-    Args:
-      precision: of the plain learner, below.
 
     Returns:
       "environment", "bare_environment" (ALE's own vector environment by the same rules) and
@@ -145,7 +143,7 @@ def time_stages(precision: Precision) -> dict[str, float]:
             writing, sampling = _replay_rates(env, replay, actions)
         finally:
             replay.close()
-    learning, plain_learning = _rates(_updates(agent), _plain_updates(agent, precision))
+    learning, plain_learning = _rates(_updates(agent), _plain_updates(agent))
     return {
         "environment": environment,
         "bare_environment": bare_environment,
@@ -202,10 +200,10 @@ def _updates(agent: DQN) -> Callable[[], int]:
     return call
 
 
-def _plain_updates(agent: DQN, precision: Precision) -> Callable[[], int]:
+def _plain_updates(agent: DQN) -> Callable[[], int]:
     """The same by TF-Agents' DqnAgent as it comes: what this project's agent is compared with."""
     layers = tf.keras.layers
-    policy = precision_policy(precision)
+    policy = precision_policy(configuration.argument(q_network, "precision"))
 
     def network(name: str) -> sequential.Sequential:
         model = tf.keras.Sequential(

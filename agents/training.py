@@ -141,7 +141,6 @@ class Training:
             f"at least {fewest} (environments times n-step plus one)",
         )
         self._epsilon = LinearEpsilon()
-        self._importance_exponent = ImportanceExponent()
         self._evaluator = Evaluator(self.agent)
         self.seconds = StageSeconds()  # spent since the last log
         self._thread = ThreadPoolExecutor(1, "learner")
@@ -160,6 +159,8 @@ class Training:
 
     def _begin(self, checkpoint: Path | None, state: dict[str, Any] | None) -> None:
         """Makes the rest, goes on from the checkpoint, if any, and records what will run."""
+        # Where nothing is weighted, a binding of it is one that nothing uses.
+        self._importance_exponent = ImportanceExponent() if self._replay.is_prioritized else None
         self._learner = Learner(
             self.agent,
             self._replay.dataset(),
@@ -255,7 +256,8 @@ class Training:
 
     def _learn(self, updates: int) -> None:
         with self.seconds.stage("learning"):
-            means = self._learner.run(updates, self._importance_exponent(self.agent_steps))
+            exponent = self._importance_exponent
+            means = self._learner.run(updates, exponent(self.agent_steps) if exponent else 0.0)
         waited = means.pop("sampling_seconds") * updates
         self.seconds["learning"] -= waited
         self.seconds["sampling"] += waited
@@ -341,6 +343,7 @@ class Training:
             "updates per agent step": str(self._updates_per_agent_step),
             "learning starts": f"after {self._learning_starts_agent_steps:,} agent steps"
             + ", not in this run" * (self._learning_starts_agent_steps >= self._total_agent_steps),
+            "exploration": self._epsilon.summary(self._total_agent_steps),
             "replay": f"the last {self._replay.capacity:,} transitions, "
             f"in this run at most {memory.size(replay_bytes)} of memory",
             "seed": str(self._seed),

@@ -18,9 +18,16 @@ from launch import command
 
 FLAGS = flags.FLAGS
 command.define_gin_flags()
-flags.DEFINE_multi_integer("num_envs", [16], "Environments; several are timed one by one.")
-flags.DEFINE_integer("batch_size", 32, "Transitions per update.")
-flags.DEFINE_enum("precision", "auto", ["auto", "float32", "mixed_bfloat16"], "Of the network.")
+flags.DEFINE_multi_integer(
+    "num_envs", None, "Environments; several are timed one by one; default: the gin files'."
+)
+flags.DEFINE_integer("batch_size", None, "Transitions per update; default: the gin files'.")
+flags.DEFINE_enum(
+    "precision",
+    None,
+    ["auto", "float32", "mixed_bfloat16"],
+    "Of the network; default: the gin files'.",
+)
 flags.DEFINE_integer("replay_transitions", 10_000, "In the replay when the timing begins.")
 flags.DEFINE_integer("agent_steps", 12_000, "That are timed in the loop.")
 flags.DEFINE_enum("what", "all", ["all", "loop", "stages"], "What is timed.")
@@ -30,25 +37,30 @@ flags.DEFINE_string("json", None, "A file for the figures and the machine.")
 def main(argv: list[str]) -> None:
     del argv
     from agents import configuration, speed
+    from agents.environments import AtariEnvironment
     from agents.reporting.console import native_stderr_to
     from agents.run_directory import environment_facts
 
     loops, stages = [], []
-    for num_envs in FLAGS.num_envs:
+    for given in FLAGS.num_envs or [None]:
+        values = {
+            "AtariEnvironment.num_envs": given,
+            "Replay.batch_size": FLAGS.batch_size,
+            "q_network.precision": FLAGS.precision,
+        }
         bindings = [
             *speed.loop_bindings(FLAGS.replay_transitions, FLAGS.agent_steps),
-            f"AtariEnvironment.num_envs = {num_envs}",
-            f"Replay.batch_size = {FLAGS.batch_size}",
-            f"q_network.precision = {FLAGS.precision!r}",
+            *(f"{name} = {value!r}" for name, value in values.items() if value is not None),
             *FLAGS.gin_bindings,
         ]
         configuration.load(FLAGS.gin_file or ["space_invaders.gin"], bindings)
+        num_envs = configuration.argument(AtariEnvironment, "num_envs")
         with native_stderr_to(Path(os.devnull)):
             if FLAGS.what != "stages":
                 loop = speed.time_loop(FLAGS.replay_transitions, FLAGS.agent_steps)
                 loops.append({"environments": num_envs} | loop)
             if FLAGS.what != "loop":
-                stages.append({"environments": num_envs} | speed.time_stages(FLAGS.precision))
+                stages.append({"environments": num_envs} | speed.time_stages())
     show("The whole loop; its stages in milliseconds per update", loops)
     show("Each stage alone", stages)
     if FLAGS.json:

@@ -25,11 +25,9 @@ def define_flags() -> None:
     """Defines --run_dir, --checkpoint, --protocol, --epsilon, --seed and --num_envs."""
     flags.DEFINE_string("run_dir", None, "The run directory of a training.")
     define_checkpoint_flag()
-    flags.DEFINE_enum(
-        "protocol", None, PROTOCOLS, "The rules; default: the run's own, for a model dopamine."
-    )
+    flags.DEFINE_enum("protocol", None, PROTOCOLS, "The rules; default: those of its training.")
     flags.DEFINE_float("epsilon", None, "Probability of a random action; default: the run's own.")
-    flags.DEFINE_integer("seed", 0, "Of games and actions.", lower_bound=0)
+    flags.DEFINE_integer("seed", 0, "Of the first game; the next ones count on.", lower_bound=0)
     flags.DEFINE_integer("num_envs", 32, "Games side by side, at most.", lower_bound=1)
 
 
@@ -69,7 +67,7 @@ def from_flags(model_dir: str | None = None) -> Player:
     from agents import players
 
     if model_dir:
-        return players.from_model(Path(model_dir), FLAGS.protocol or "dopamine")
+        return players.from_model(Path(model_dir), FLAGS.protocol)
     return players.from_run(Path(FLAGS.run_dir), agent_steps, FLAGS.protocol)
 
 

@@ -46,6 +46,8 @@ def main(argv: list[str]) -> None:
 
     found = runs.find(map(Path, FLAGS.run_dir))
     runs.check_one_protocol(found)
+    if FLAGS.rliable or FLAGS.group_by != "run":
+        runs.warn_of_unlike_seeds(found)
     if FLAGS.rliable:
         evaluations = runs.gather(found, lambda run: assessment.newest(run.path))
         computed = aggregates.aggregate(aggregates.matrices(list(evaluations.values())))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents import assessment, configuration, players
+from agents import assessment, configuration, players, protocols
 from agents.errors import UserError
 from agents.evaluation import Evaluation
 from agents.restoring import restore_agent
@@ -67,6 +67,23 @@ def test_an_exported_model_plays_the_same_games(model, line):
     same = ("game", "algorithm", "agent_steps", "frames", "protocols", "rules", "scores")
     assert {name: exported[name] for name in same} == {name: line[name] for name in same}
     assert exported["trained_by_commit"] == "abc"
+
+
+def test_an_exported_model_is_evaluated_by_the_rules_of_its_training(model, tmp_path):
+    copy = shutil.copytree(model, tmp_path / "model")
+    path = copy / "assets.extra" / "model.json"
+    description = json.loads(path.read_text())
+    description["rules"] |= {"noop_max": 7, "unknown": 1}
+    path.write_text(json.dumps(description | {"evaluation_epsilon": 0.5}))
+    evaluator = assessment.evaluator(players.from_model(copy), episodes=1)
+    assert (evaluator.epsilon, evaluator.environment(0, 1).ale_rules["noop_max"]) == (0.5, 8)
+    for protocol, noop_max in (("nature", 30), ("dopamine", 0)):
+        players.from_model(copy, protocol)
+        assert protocols.rules(configuration.bindings())["noop_max"] == noop_max
+    del description["rules"], description["evaluation_epsilon"]  # of a version from before
+    path.write_text(json.dumps(description))
+    assert assessment.evaluator(players.from_model(copy), episodes=1).epsilon == 0.001
+    assert protocols.rules(configuration.bindings()) == protocols.shipped("dopamine")
 
 
 def test_a_protocol_is_played_and_named(small_run):

@@ -140,6 +140,10 @@ def test_q_values_are_expected_returns():
         ({"num_atoms": 1}, "C51.num_atoms must be at least 2, got 1"),
         ({"v_max": -10.0}, "C51.v_max must be above v_min, which is -10.0, got -10.0"),
         ({"gamma": 2.0}, "DQN.gamma must be between 0 and 1, got 2.0"),
+        (
+            {"loss": "huber"},
+            "DQN.loss must be left alone, since C51 has one of its own, got huber",
+        ),
     ],
 )
 def test_a_value_out_of_range_is_named(kwargs, line):

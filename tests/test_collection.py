@@ -23,6 +23,13 @@ def make_agent(num_actions):
     )
 
 
+def test_the_exploration_is_told_in_words():
+    schedule = LinearEpsilon(final=0.1, decay_agent_steps=4000, warmup_agent_steps=1000)
+    told = "epsilon 1 until 1,000, 0.1 from 5,000 agent steps"
+    assert schedule.summary(5000) == told
+    assert schedule.summary(3000) == f"{told}, 0.55 at the end"
+
+
 @pytest.mark.parametrize(
     ("agent_steps", "epsilon"),
     [(0, 1), (19_999, 1), (20_000, 1), (145_000, 0.505), (270_000, 0.01), (10_000_000, 0.01)],

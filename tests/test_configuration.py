@@ -1,5 +1,6 @@
 """Gin files and bindings: what reaches a constructor, and the line a user reads when it cannot."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,12 @@ from agents import configuration
 from agents.algorithms.optimizers import adam
 from agents.errors import UserError
 
-SHIPPED = sorted(path.name for path in Path(gin_configs.__file__).parent.glob("*.gin"))
+FOLDER = Path(gin_configs.__file__).parent
+SHIPPED = sorted(path.name for path in FOLDER.glob("*.gin"))
+
+
+def shipped_text(name: str) -> str:
+    return (FOLDER / name).read_text()
 
 
 @configuration.configurable
@@ -358,42 +364,89 @@ def test_one_protocol_replaces_another_but_two_are_refused(write):
         assert line.startswith(f"nature.gin and {other} both set {skip}")
 
 
-@pytest.mark.parametrize(
-    ("files", "undoing", "chosen"),
-    [
-        (["rainbow.gin", "space_invaders.gin"], "space_invaders.gin", "rainbow.gin"),
-        (["double_dqn.gin", "pong.gin"], "pong.gin", "double_dqn.gin"),
-        (["pong.gin", "rainbow.gin", "iqn.gin"], "iqn.gin", "rainbow.gin"),
-        (["pong.gin", "full_rainbow.gin", "dqn.gin"], "dqn.gin", "full_rainbow.gin"),
-        (["pong.gin", "full_rainbow.gin", "rainbow.gin"], "rainbow.gin", "full_rainbow.gin"),
-        (["nature.gin", "pong.gin"], "pong.gin", "nature.gin"),
-        (["pong.gin", "nature.gin", "drq_eps.gin"], "drq_eps.gin", "nature.gin"),
-    ],
-)
-def test_no_file_undoes_the_algorithm_or_the_protocol_of_another(write, files, undoing, chosen):
-    remedy = f"{undoing} would undo what {chosen} sets: name one of them only, or {chosen} last"
-    assert error_of(files) == remedy
-    mine = write("mine.gin", *(f"include '{name}'" for name in files))
-    if "nature.gin" not in files:  # there it is no more than a default
-        assert error_of([mine]) == remedy
+ALGORITHMS = [
+    name for name in SHIPPED if re.search(r"^DQN\.name = ", shipped_text(name), re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_game_named_after_an_algorithm_undoes_nothing(algorithm):
+    configuration.load(["pong.gin", algorithm])
+    in_order = configuration.bindings()
+    if in_order["AtariEnvironment.noop_max"] == "0":
+        configuration.load([algorithm, "pong.gin"])
+        assert configuration.bindings() == in_order
+    else:  # a protocol of its own, which the game's would replace
+        remedy = f"name {algorithm} after pong.gin"
+        assert re.search(f" would replace that of .*: {remedy}$", error_of([algorithm, "pong.gin"]))
 
 
 @pytest.mark.parametrize(
-    "files",
+    ("first", "second"),
     [
-        ["pong.gin", "dopamine_dqn.gin", "iqn.gin"],
-        ["pong.gin", "nature.gin", "nature_dqn.gin"],
-        ["pong.gin", "full_rainbow.gin", "full_rainbow.gin"],
-        ["pong.gin", "dqn.gin", "drq_eps.gin", "nature.gin"],
+        ("rainbow.gin", "iqn.gin"),
+        ("full_rainbow.gin", "rainbow.gin"),
+        ("rainbow.gin", "full_rainbow.gin"),
+        ("dueling_dqn.gin", "double_dqn.gin"),
     ],
 )
-def test_files_that_undo_nothing_are_taken(files):
-    configuration.load(files, ["DQN.name = 'mine'"])
+def test_two_algorithms_are_refused(write, first, second):
+    expected = f"{first} and {second} are two algorithms: name one of them"
+    assert error_of(["pong.gin", first, second]) == expected
+    if first != "full_rainbow.gin":  # it includes the second
+        mine = write("mine.gin", *(f"include '{name}'" for name in ("pong.gin", first, second)))
+        assert error_of([mine]) == expected
 
 
-def test_an_algorithm_can_be_renamed_in_a_file(write):
-    configuration.load(["pong.gin", "rainbow.gin", write("mine.gin", "DQN.name = 'mine'")])
-    assert configuration.bindings()["DQN.name"] == "'mine'"
+@pytest.mark.parametrize(
+    ("files", "own_lines", "refused", "remedy"),
+    [
+        (["OWN", "pong.gin"], ["Training.agent_steps = 5"], "Training.agent_steps", "after"),
+        (["OWN", "pong.gin"], ["include 'nature.gin'"], "AtariEnvironment.repeat", "after"),
+        (["pong.gin", "rl_zoo.gin", "drq_eps.gin"], [], "AtariEnvironment.use_fire", "after"),
+        (["OWN"], ["DQN.n_step = 5", "include 'dqn.gin'"], "DQN.n_step", "above"),
+    ],
+)
+def test_an_include_does_not_undo_what_another_file_chose(write, files, own_lines, refused, remedy):
+    own = write("own.gin", *own_lines)
+    files = [own if name == "OWN" else name for name in files]
+    line = error_of(files)
+    assert f": {refused}" in line
+    if remedy == "above":
+        assert line.endswith("include dqn.gin above that line")
+        write("own.gin", *reversed(own_lines))
+        configuration.load([own])
+    else:
+        chosen = re.search(r": name (\S+) after (\S+)$", line)
+        assert chosen
+        files = [name for name in files if Path(name).name != chosen[1]]
+        configuration.load([*files, own if chosen[1] == "own.gin" else chosen[1]])
+
+
+@pytest.mark.parametrize(
+    ("own_lines", "others", "kept"),
+    [
+        (["include 'pong.gin'", "Training.agent_steps = 5"], ["rainbow.gin"], {"C51", "5", "3"}),
+        (["include 'pong.gin'", "include 'rainbow.gin'"], ["breakout.gin"], {"'breakout'", "3"}),
+        (["include 'rainbow.gin'", "DQN.name = 'mine'"], ["pong.gin"], {"'mine'", "'pong'", "3"}),
+        (["DQN.name = 'mine'"], [], {"'mine'", "3", "'pong'"}),
+    ],
+)
+def test_own_files_compose_with_shipped_ones(write, own_lines, others, kept):
+    own = write("own.gin", *own_lines)
+    configuration.load([own, *others] if others else ["pong.gin", "rainbow.gin", own])
+    bound = configuration.bindings()
+    names = ("AtariEnvironment.game", "DQN.name", "DQN.n_step", "Training.agent_steps")
+    values = {bound[name] for name in names} | {bound["Training.agent"].lstrip("@")}
+    assert kept <= values
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_file_named_twice_is_as_named_once(name):
+    configuration.load(["pong.gin", name])
+    once = configuration.bindings()
+    configuration.load(["pong.gin", name, name])
+    assert configuration.bindings() == once
 
 
 def test_an_own_configuration_names_this_package_only():

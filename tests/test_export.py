@@ -15,7 +15,7 @@ from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
-from agents import configuration
+from agents import configuration, protocols
 from agents.algorithms.dqn import DQN
 from agents.algorithms.optimizers import adam
 from agents.errors import UserError
@@ -147,6 +147,8 @@ def test_the_model_says_what_it_is(version, small_run):
         "evaluations": [],
         "protocol": "sticky actions 0.25, no no-ops, a lost life does not end an episode, "
         "108,000 frames a game at most",
+        "rules": protocols.shipped("dopamine"),
+        "evaluation_epsilon": 0.001,
         "tensorflow": tf.__version__,
     }
     assert (observation["shape"], observation["dtype"]) == ([84, 84, 4], "uint8")

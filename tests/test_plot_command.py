@@ -1,6 +1,7 @@
 """plot.py and benchmark_table.py as a user types them."""
 
 import csv
+import json
 import os
 import shutil
 import subprocess
@@ -46,6 +47,20 @@ def test_a_run_that_is_too_young_is_left_out(tmp_path):
     assert (run.returncode, run.stdout.count("space_invaders")) == (0, 1)
     (warning,) = run.stderr.splitlines()
     assert warning.startswith("warning: left out: runs/young has no finished game yet")
+
+
+def test_runs_that_are_no_seeds_of_one_another_are_named(tmp_path):
+    for name in ("one", "two", "seed"):
+        make_run(tmp_path / "runs" / name, [(100, 10.0)])
+    for name, binding in (("two", "DQN.gamma"), ("seed", "Training.seed")):
+        config = tmp_path / "runs" / name / "config.json"
+        config.write_text(json.dumps(json.loads(config.read_text()) | {binding: "0.9"}))
+    run = command("plot.py", "--run_dir=runs", folder=tmp_path)
+    (warning,) = run.stderr.splitlines()
+    assert "runs/one and runs/two count as seeds of DQN" in warning.replace("seed and", "one and")
+    assert "differ in DQN.gamma" in warning
+    by_run = command("plot.py", "--run_dir=runs", "--group_by=run", folder=tmp_path)
+    assert (by_run.returncode, by_run.stderr) == (0, "")
 
 
 def test_aggregates_of_evaluated_runs(tmp_path):

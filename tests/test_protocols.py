@@ -63,7 +63,7 @@ def test_rules_are_what_the_environment_is_made_with(bound):
 
 
 def test_bindings_make_a_protocol_but_for_what_is_kept(bound):
-    lines = protocols.bindings("nature", keep=["frameskip"])
+    lines = protocols.bindings(protocols.shipped("nature"), keep=["frameskip"])
     rules = protocols.rules(bound(bindings=[*lines, "AtariEnvironment.frameskip = 3"]))
     assert rules == protocols.shipped("nature") | {"frameskip": 3}
 

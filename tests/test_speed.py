@@ -1,5 +1,10 @@
 """In: a small configuration. Out: figures that fit together."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import gin
 import pytest
 
@@ -40,9 +45,19 @@ def test_what_follows_one_another_in_the_loop_adds_up_to_no_more_than_the_loop()
 
 def test_every_stage_alone():
     load("q_network.precision = 'float32'")
-    figures = speed.time_stages("float32")
+    figures = speed.time_stages()
     assert min(figures.values()) > 0
     assert {name.partition("_")[0] for name in figures} == {*STAGES, "bare", "plain"}
+
+
+def test_the_command_times_what_the_gin_files_say(tmp_path):
+    report = tmp_path / "report.json"
+    arguments = ["--agent_steps=40", "--replay_transitions=60", "--what=loop", f"--json={report}"]
+    bindings = ["--gin_bindings=AtariEnvironment.num_envs = 3", "--gin_file=pong.gin"]
+    line = [sys.executable, "launch/benchmark.py", *arguments, *bindings]
+    subprocess.run(line, cwd=Path(__file__).parent.parent, check=True, capture_output=True)
+    (loop,) = json.loads(report.read_text())["loop"]
+    assert loop["environments"] == 3
 
 
 def test_a_rate_counts_units():

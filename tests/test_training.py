@@ -201,6 +201,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpo
         ("Training.log_period_agent_steps = -1", "Training.log_period_agent_steps must be"),
         ("LEARNING_STARTS_AGENT_STEPS = 0", "Training.learning_starts_agent_steps must be"),
         ("rmsprop.learning_rate = 0.1", "rmsprop.learning_rate"),
+        ("ImportanceExponent.final = 1.0", "nothing in this run uses ImportanceExponent.final"),
     ],
 )
 def test_bad_values_are_named(tmp_path, binding, message):

@@ -61,6 +61,8 @@ class DQN(dqn_agent.DqnAgent):
     optimizer, the count of updates (`train_step_counter`) and that of the target's updates.
     """
 
+    _has_own_loss = False
+
     def __init__(
         self,
         num_actions: int,
@@ -88,7 +90,8 @@ class DQN(dqn_agent.DqnAgent):
           n_step: agent steps per return.
           gamma: discount per agent step.
           loss: of the TD error delta; "mse" is delta^2, "huber" is delta^2 / 2 up to
-            |delta| = 1 and |delta| - 1/2 beyond. Distributional agents have losses of their own.
+            |delta| = 1 and |delta| - 1/2 beyond. Distributional agents have losses of their own
+            and refuse any but the default.
           double: the online network chooses the next action and the target network judges it
             (van Hasselt et al. 2016); else the target network does both.
           max_abs_reward: rewards are clipped to this size for learning; None leaves them.
@@ -105,6 +108,7 @@ class DQN(dqn_agent.DqnAgent):
         """
         period, tau = target_update_period_updates, target_update_tau
         norm = max_gradient_norm
+        own = f"left alone, since {type(self).__name__} has one of its own"
         for argument, value, holds, range_ in (
             ("n_step", n_step, n_step >= 1, "at least 1"),
             ("gamma", gamma, 0 <= gamma <= 1, "between 0 and 1"),
@@ -117,6 +121,7 @@ class DQN(dqn_agent.DqnAgent):
             ("max_gradient_norm", norm, norm is None or norm > 0, "above 0, or None"),
             ("target_update_period_updates", period, period >= 1, "at least 1"),
             ("target_update_tau", tau, 0 < tau <= 1, "above 0 and at most 1"),
+            ("loss", loss, loss == "mse" or not self._has_own_loss, own),
         ):
             require(f"DQN.{argument}", value, holds, range_)
         if name is not None and not name.isidentifier():

@@ -3,12 +3,13 @@
 import ast
 import dataclasses
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from agents import protocols
+from agents import configuration, protocols
 from agents.environments import rom_name
 from agents.errors import NotYetError, UserError
 from agents.run_directory import no_run
@@ -25,6 +26,7 @@ class Run:
     game: str  # ALE name
     algorithm: str
     rules: dict[str, Any]  # of `agents.protocols`
+    bindings: dict[str, str]  # of `agents.configuration`
     length_agent_steps: int  # that it was, or will be, trained for
 
 
@@ -55,7 +57,7 @@ def _read(path: Path) -> Run:
         bindings = json.loads((path / _CONFIG).read_text())
         length_agent_steps = ast.literal_eval(bindings["Training.agent_steps"])
         rules = protocols.rules(bindings)
-        return Run(path, *game_and_algorithm(bindings), rules, length_agent_steps)
+        return Run(path, *game_and_algorithm(bindings), rules, bindings, length_agent_steps)
     except (OSError, ValueError, KeyError, AttributeError) as e:
         raise UserError(f"{path} holds no run that can be read ({e!r})") from e
 
@@ -77,6 +79,25 @@ def gather(runs: Iterable[Run], of: Callable[[Run], _T]) -> dict[str, _T]:
     for error in left_out:
         print(f"warning: left out: {error}", file=sys.stderr)
     return found
+
+
+def warn_of_unlike_seeds(runs: Iterable[Run]) -> None:
+    """Warns of runs that count as seeds of one algorithm on one game but learn otherwise."""
+    first_of: dict[tuple[str, str], Run] = {}
+    for run in runs:
+        first = first_of.setdefault((run.game, run.algorithm), run)
+        unlike = [
+            line
+            for line in configuration.differences(first.bindings, run.bindings)
+            if not re.match(r"Training\.(seed|agent_steps|\w+_period_\w+)|Evaluator\.", line)
+        ]
+        if unlike:
+            print(
+                f"warning: {first.path} and {run.path} count as seeds of {run.algorithm}, "
+                f"but differ in {unlike[0].partition(':')[0]}: tell them apart by DQN.name or "
+                "--group_by=run",
+                file=sys.stderr,
+            )
 
 
 def check_one_protocol(runs: Iterable[Run]) -> None:

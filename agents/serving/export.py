@@ -25,9 +25,11 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
+from agents import configuration, protocols
 from agents.algorithms.dqn import DQN
 from agents.environments import FRAME_SIZE, STACK_SIZE, AtariEnvironment
 from agents.errors import UserError
+from agents.evaluation import Evaluator
 from agents.networks import OBSERVATION_SHAPE
 from agents.serving import examples, golden
 from agents.serving.signatures import preprocess, signatures
@@ -66,7 +68,8 @@ def export_agent(
     """Writes and checks one version.
 
     Args:
-      agent: its `q_values` are exported, in the precision they have here.
+      agent: its `q_values` are exported, in the precision they have here. Its run's configuration
+        is in force.
       env: one copy of its game, in which some random actions are played for the check.
       export_dir: holds one directory per name; made if need be.
       name: of the model.
@@ -178,6 +181,8 @@ def _description(agent: DQN, env: AtariEnvironment, origin: Mapping[str, Any]) -
         "algorithm": agent.name,
         **origin,
         "protocol": env.protocol,
+        "rules": protocols.rules(configuration.bindings()),
+        "evaluation_epsilon": configuration.argument(Evaluator, "epsilon"),
         "tensorflow": tf.__version__,
         "observation": {
             "shape": list(OBSERVATION_SHAPE),
