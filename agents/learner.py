@@ -46,8 +46,8 @@ class Learner:
           importance_exponent: of the weights of prioritized windows, see `importance_weights`.
 
         Returns:
-          Means over them of "loss", "q_value", "target", "gradient_norm" (before clipping) and
-          "sampling_seconds", the wait for a batch per update.
+          Means over them of "loss" (unweighted), "q_value", "target", "gradient_norm" (before
+          clipping) and "sampling_seconds", the wait for a batch per update.
 
         Raises:
           NonFiniteLossError: the agent is then as it was before the bad update.
@@ -99,11 +99,11 @@ class Learner:
             weights = None
             if self._update_priorities is not None:
                 weights = importance_weights(window.probability, importance_exponent)
-            loss, (per_transition, gradient_norm) = self._agent.train(transition, weights)
+            _, (per_transition, gradient_norm) = self._agent.train(transition, weights)
             keys = keys.write(update, window.key)
             priorities = priorities.write(update, per_transition.priority)
             values = {
-                "loss": loss,
+                "loss": tf.reduce_mean(per_transition.td_loss),
                 "q_value": tf.reduce_mean(per_transition.q_value),
                 "target": tf.reduce_mean(per_transition.target),
                 "gradient_norm": gradient_norm,

@@ -27,6 +27,7 @@ from agents.collection import Episode
 from agents.evaluation import Evaluation
 
 RECENT_EPISODES = 100
+_NO_TRAINING = ("evaluation", "saving")  # stages that the speed leaves out
 _FILM_FRAMES_PER_SECOND = 15
 _EPISODE_COLUMNS = (
     "agent_steps",
@@ -113,12 +114,13 @@ class RunLog:
         now = time.perf_counter()
         then, steps_then, updates_then = self._interval_start
         self._interval_start = (now, agent_steps, updates)
-        steps_per_second = (agent_steps - steps_then) / (now - then)
+        training_seconds = now - then - sum(seconds.get(stage, 0.0) for stage in _NO_TRAINING)
+        steps_per_second = (agent_steps - steps_then) / training_seconds
         values = {f"3_learning/{name}": value for name, value in learning.items()} | {
             "3_learning/updates": updates,
             "4_speed/agent_steps_per_second": steps_per_second,
             "4_speed/frames_per_second": steps_per_second * self._frameskip,
-            "4_speed/updates_per_second": (updates - updates_then) / (now - then),
+            "4_speed/updates_per_second": (updates - updates_then) / training_seconds,
             "4_speed/frames": agent_steps * self._frameskip,
             "4_speed/memory_gigabytes": psutil.Process().memory_info().rss / 1e9,
         }

@@ -34,6 +34,9 @@ from agents.run_directory import RunDirectory, as_seen_from_here
 from agents.stop_signal import StopSignal
 from agents.summaries import RunLog
 
+# At most: an agent that has learned nothing may never begin its games.
+_UNTRAINED = (("episodes", 10), ("max_frames_per_episode", 18_000))
+
 
 class Reporter(Protocol):
     """Who watches a training."""
@@ -82,8 +85,8 @@ class Training:
           updates_per_agent_step: the replay ratio divided by the batch size; it holds exactly,
             counted from `learning_starts_agent_steps`.
           log_period_agent_steps: between two points in TensorBoard.
-          evaluation_period_agent_steps: between two evaluations; one more is before the first
-            step and one after the last.
+          evaluation_period_agent_steps: between two evaluations; one more is after the last step
+            and one, of 10 games of five minutes at most, before the first.
           checkpoint_period_agent_steps: between two checkpoints.
           seed: of the network, the games and the exploration.
 
@@ -142,6 +145,9 @@ class Training:
         )
         self._epsilon = LinearEpsilon()
         self._evaluator = Evaluator(self.agent)
+        limits = ((name, limit, getattr(self._evaluator, name)) for name, limit in _UNTRAINED)
+        shorter = {name: min(limit, value) for name, limit, value in limits}
+        self._untrained_evaluator = Evaluator(self.agent, **shorter)
         self.seconds = StageSeconds()  # spent since the last log
         self._thread = ThreadPoolExecutor(1, "learner")
         self._learned = collections.Counter[str]()  # sums over the updates since the last log
@@ -211,7 +217,7 @@ class Training:
         policy = EpsilonGreedy(self.agent, training=True)
         driver = VectorDriver(self._env, policy, self._replay, self._rng, self.seconds)
         if self.agent_steps == 0:
-            self._evaluate()
+            self._evaluate(self._untrained_evaluator)
         saved_agent_steps = self.agent_steps
         while self.agent_steps < self._total_agent_steps and not stop.is_requested:
             before = self.agent_steps
@@ -226,7 +232,7 @@ class Training:
                 self._log_interval()
             is_last = self.agent_steps >= self._total_agent_steps
             if is_last or _crosses(before, self.agent_steps, self._evaluation_period):
-                self._evaluate()
+                self._evaluate(self._evaluator)
             if _crosses(before, self.agent_steps, self._checkpoint_period):
                 self._save()
                 saved_agent_steps = self.agent_steps
@@ -250,9 +256,11 @@ class Training:
         if updates and self._learner.updates == 0:
             self._replay.flush()
         learning = self._thread.submit(self._learn, updates) if updates else None
-        yield
-        if learning:
-            learning.result()
+        try:
+            yield
+        finally:
+            if learning:
+                learning.result()
 
     def _learn(self, updates: int) -> None:
         with self.seconds.stage("learning"):
@@ -273,11 +281,11 @@ class Training:
         seconds = self.seconds.take()
         self._log.interval(self.agent_steps, self._learner.updates, learning, seconds)
 
-    def _evaluate(self) -> None:
-        games = self._evaluator.episodes
+    def _evaluate(self, evaluator: Evaluator) -> None:
+        games = evaluator.episodes
         self._reporter.message(
             f"evaluating at {self.agent_steps:,} agent steps: {_games(games)} of "
-            f"{self._evaluator.max_frames_per_episode:,} frames at most"
+            f"{evaluator.max_frames_per_episode:,} frames at most"
         )
 
         def show(games_over: int, agent_steps: int) -> None:
@@ -285,7 +293,7 @@ class Training:
 
         show(0, 0)
         with self.seconds.stage("evaluation"):
-            evaluation = self._evaluator.run(show)
+            evaluation = evaluator.run(show)
         self._log.evaluation(self.agent_steps, evaluation)
         statistics = evaluation.statistics()
         with self._writing("the evaluated agent"):

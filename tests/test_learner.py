@@ -127,7 +127,7 @@ def test_prioritized_windows_are_weighted_and_their_priorities_sent_back():
         transition = to_transition(Window(*map(tf.constant, window)), GAMMA, 1.0)
         weights = importance_weights(tf.constant(window.probability), 0.7)
         info = by_hand.train(transition, weights)
-        losses.append(info.loss)
+        losses.append(np.mean(info.extra.loss.td_loss))
         priorities.append(info.extra.loss.priority)
     ((keys, sent_priorities),) = sent
     np.testing.assert_array_equal(keys, np.concatenate([window.key for window in windows]))

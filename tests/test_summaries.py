@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from agents.collection import Episode
@@ -88,6 +89,9 @@ def test_speed_counts_from_the_last_interval(tmp_path):
         tmp_path, frameskip=4, state={"agent_steps": 0, "updates": 0, "recent_episodes": []}
     )
     record(log, 1000)
+    # As if 100 s had passed since, of which 80 were no training.
+    log._interval_start = (log._interval_start[0] - 100, 0, 0)
+    log.interval(1000, 250, {}, {"evaluation": 70.0, "saving": 10.0, "learning": 15.0})
     log.close()
     (path,) = (tmp_path / "events").iterdir()
     values = {}
@@ -95,6 +99,7 @@ def test_speed_counts_from_the_last_interval(tmp_path):
         for value in tf.compat.v1.Event.FromString(raw.numpy()).summary.value:
             values[value.tag] = tf.make_ndarray(value.tensor)
     assert values["4_speed/frames"] == 4000
+    assert values["4_speed/agent_steps_per_second"] == pytest.approx(50, rel=0.1)
     assert values["4_speed/frames_per_second"] == np.float32(
         4 * values["4_speed/agent_steps_per_second"]
     )

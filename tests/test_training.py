@@ -130,6 +130,18 @@ def test_a_resumed_training_holds_what_was_saved_before_its_first_step(tmp_path)
             run._replay.close()
 
 
+def test_an_untrained_agent_is_evaluated_briefly(tmp_path):
+    limits = ("Evaluator.episodes = 11", "Evaluator.max_frames_per_episode = 18_400")
+    with prepared(tmp_path, 100, *limits) as run:
+        run._log.close()
+        run._replay.close()
+        for evaluator, expected in (
+            (run._evaluator, (11, 18_400)),
+            (run._untrained_evaluator, (10, 18_000)),
+        ):
+            assert (evaluator.episodes, evaluator.max_frames_per_episode) == expected
+
+
 def test_a_resumed_run_goes_on_where_it_was(tmp_path):
     train(tmp_path, 300)
     kept = Checkpoints(tmp_path / "checkpoints")
