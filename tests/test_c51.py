@@ -142,7 +142,7 @@ def test_q_values_are_expected_returns():
         ({"gamma": 2.0}, "DQN.gamma must be between 0 and 1, got 2.0"),
         (
             {"loss": "huber"},
-            "DQN.loss must be left alone, since C51 has one of its own, got huber",
+            "C51 has a loss of its own: leave DQN.loss out",
         ),
     ],
 )

@@ -212,7 +212,7 @@ def test_fractions_are_uniform_and_each_transitions_own():
         (
             IQN,
             {"loss": "huber"},
-            "DQN.loss must be left alone, since IQN has one of its own, got huber",
+            "IQN has a loss of its own: leave DQN.loss out",
         ),
         (IQN, {"num_cosines": 1.5}, "IQN.num_cosines must be an int, got 1.5"),
     ],

@@ -108,7 +108,6 @@ class DQN(dqn_agent.DqnAgent):
         """
         period, tau = target_update_period_updates, target_update_tau
         norm = max_gradient_norm
-        own = f"left alone, since {type(self).__name__} has one of its own"
         for argument, value, holds, range_ in (
             ("n_step", n_step, n_step >= 1, "at least 1"),
             ("gamma", gamma, 0 <= gamma <= 1, "between 0 and 1"),
@@ -121,9 +120,10 @@ class DQN(dqn_agent.DqnAgent):
             ("max_gradient_norm", norm, norm is None or norm > 0, "above 0, or None"),
             ("target_update_period_updates", period, period >= 1, "at least 1"),
             ("target_update_tau", tau, 0 < tau <= 1, "above 0 and at most 1"),
-            ("loss", loss, loss == "mse" or not self._has_own_loss, own),
         ):
             require(f"DQN.{argument}", value, holds, range_)
+        if loss != "mse" and self._has_own_loss:
+            raise UserError(f"{type(self).__name__} has a loss of its own: leave DQN.loss out")
         if name is not None and not name.isidentifier():
             raise UserError(f"DQN.name must be of letters, digits and _, got {name!r}")
         self.num_actions = num_actions
