@@ -31,10 +31,11 @@ _Key = tuple[str, str, str]  # scope, complete selector, parameter: what gin bin
 
 _SHIPPED = Path(str(importlib.resources.files("gin_configs"))).resolve()
 _PROTOCOL = "AtariEnvironment.frameskip"  # every protocol file sets it
-_ALGORITHM = "DQN.name"  # every algorithm file sets it, but for dqn.gin
-_DEFAULTS = ("dqn.gin", "dopamine.gin")  # what a game's file includes, for others to replace
+_ALGORITHM = "DQN.name"  # every algorithm file sets it, but for the default one
+_DEFAULT_ALGORITHM = "dqn.gin"
+_DEFAULTS = (_DEFAULT_ALGORITHM, "dopamine.gin")  # which a game's file includes
 _origins: dict[_Key, _Source] = {}  # where each binding in force was made
-_included: set[Path] = set()
+_algorithms: set[Path] = set()  # files that include the default algorithm, and it itself
 
 
 def configurable(function_or_class: _T) -> _T:
@@ -57,9 +58,9 @@ def load(
 
     A file is looked for as it is given, then among the shipped ones, with or without its ".gin";
     an included one first beside the file that includes it. A later line overrides an earlier one,
-    but what a file includes does not undo what another file chose: a file that has been included
-    is not included again, and a first time that would is refused. Modules with configurables must
-    have been imported before. After an error nothing is bound.
+    but dqn.gin and dopamine.gin are defaults: where another file brings them in, they replace
+    nothing, so a game's file may stand before or after an algorithm's. Modules with configurables
+    must have been imported before. After an error nothing is bound.
 
     Args:
       gin_files: their paths or names.
@@ -69,7 +70,7 @@ def load(
 
     Raises:
       UserError: a missing file, a line that cannot be read, an unknown name, a wrong type, two
-        protocols, two algorithms, or an included file that undoes what another chose.
+        protocols or algorithms.
     """
     _clear()
     try:
@@ -114,7 +115,7 @@ def located(name: str) -> str:
 def _clear() -> None:
     gin.clear_config()
     _origins.clear()
-    _included.clear()
+    _algorithms.clear()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,12 +134,15 @@ def _load_file(name: str, included_from: _Source) -> None:
     path = _find(name, included_from)
     if path in included_from.files:
         raise UserError(f"{included_from}{name} includes itself: remove this line")
-    if included_from.files and path in _included:
-        return
-    _included.add(path)
     text = _text(path, included_from)
     is_composed = included_from.is_composed or path.parent == _SHIPPED
-    _load_text(text, _Source((*included_from.files, path), is_composed=is_composed))
+    source = _Source((*included_from.files, path), is_composed=is_composed)
+    if path.name == _DEFAULT_ALGORITHM:
+        _algorithms.update(source.files)
+        for key, before in _origins.items():
+            if _binding_name(key) == _ALGORITHM and len(_branches(before, source)[1]) == 1:
+                _check_one_algorithm(before, source)
+    _load_text(text, source)
 
 
 def _text(path: Path, included_from: _Source) -> str:
@@ -168,10 +172,9 @@ def _load_text(text: str, source: _Source) -> None:
             _import(statement, at)
         elif isinstance(statement, config_parser.BindingStatement):
             key = _key(statement, at)
-            if at.files and (before := _origins.get(key)):
-                _check_override(key, statement.value, before, at)
-            gin.bind_parameter(key, statement.value)
-            _origins[key] = at
+            if key not in _origins or _replaces(key, _origins[key], at):
+                gin.bind_parameter(key, statement.value)
+                _origins[key] = at
 
 
 def _statements(text: str, source: _Source) -> Iterator[tuple[Any, _Source]]:
@@ -200,31 +203,45 @@ def _statements(text: str, source: _Source) -> Iterator[tuple[Any, _Source]]:
     raise UserError(f"{at}cannot read {content!r}: {problem.splitlines()[0].rstrip('.')}")
 
 
-def _check_override(key: _Key, value: Any, before: _Source, now: _Source) -> None:
-    """Refuses what would mix two algorithms or protocols, or undo a choice by a mere include."""
+def _replaces(key: _Key, before: _Source, now: _Source) -> bool:
+    """Whether a line takes the place of an earlier one; not where it is a mere default.
+
+    Raises:
+      UserError: the lines are of two algorithms, or of two protocols of which neither was chosen
+        to replace the other.
+    """
+    chosen, later = _branches(before, now)
+    is_implied = len(later) > 1  # by what was named or included there, not named itself
+    if later and later[-1].name in _DEFAULTS and (is_implied or not chosen):
+        return before.files[-1:] in [(_SHIPPED / name,) for name in _DEFAULTS]
+    name = _binding_name(key)
+    if name == _ALGORITHM:
+        _check_one_algorithm(before, now)
+    if name == _PROTOCOL and len(chosen) == 1 and later:
+        first, second = chosen[0].name, later[0].name
+        if not is_implied:
+            raise UserError(
+                f"{first} and {second} both set {_PROTOCOL}, as protocols do: "
+                "name one of them, or include one in the other"
+            )
+        raise UserError(f"{second} would replace the protocol {first}: name {first} after it")
+    return True
+
+
+def _check_one_algorithm(before: _Source, now: _Source) -> None:
+    """An algorithm's file begins with dqn.gin; one that only gives another name does not."""
+    chosen, later = _branches(before, now)
+    if {*chosen[:1], *later[:1]} <= _algorithms and chosen and later:
+        raise UserError(
+            f"{chosen[0].name} and {later[0].name} are two algorithms: name one of them"
+        )
+
+
+def _branches(before: _Source, now: _Source) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """The files of two lines without those that lead to both."""
     pairs = zip(before.files, now.files, strict=False)
     common = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
-    chosen, undoing = before.files[common:], now.files[common:]  # without what includes both
-    if not undoing:  # a file replaces what it included itself
-        return
-    name = _binding_name(key)
-    is_named = len(now.files) == 1
-    if name == _ALGORITHM and chosen and undoing[-1].parent == _SHIPPED:
-        raise UserError(
-            f"{chosen[0].name} and {undoing[0].name} are two algorithms: name one of them"
-        )
-    if name == _PROTOCOL and is_named and len(before.files) == 1:
-        raise UserError(
-            f"{before.files[0].name} and {now.files[0].name} both set {_PROTOCOL}, as protocols "
-            "do: name one of them, or include one in the other"
-        )
-    was_default = len(before.files) > 1 and before.files[-1].name in _DEFAULTS
-    is_changed = repr(gin_config._CONFIG[key[:2]][key[2]]) != repr(value)
-    if is_changed and not is_named and not was_default:
-        remedy = f"include {undoing[0].name} above that line"
-        if chosen:
-            remedy = f"name {chosen[0].name} after {undoing[0].name}"
-        raise UserError(f"{now}{name} would replace that of {str(before)[:-2]}: {remedy}")
+    return before.files[common:], now.files[common:]
 
 
 class _Values(gin_config.ParserDelegate):
