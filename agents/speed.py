@@ -106,7 +106,7 @@ def time_loop(replay_transitions: int, agent_steps: int) -> dict[str, float]:
         watch.seconds = run.seconds
         run.run()
     seconds, steps, stages = watch.passed()
-    updates = steps * float(gin.query_parameter("Training.updates_per_agent_step"))
+    updates = steps * configuration.argument(Training, "updates_per_agent_step")
     per_update = {stage: 1e3 * spent / updates for stage, spent in stages.items()}
     return {"agent_steps_per_second": steps / seconds} | per_update
 
@@ -121,7 +121,7 @@ def time_stages() -> dict[str, float]:
       DqnAgent with plain Keras layers and Keras' new Adam, of a transition made beforehand), per
       update.
     """
-    env = AtariEnvironment(num_envs=gin.query_parameter("AtariEnvironment.num_envs"))
+    env = AtariEnvironment(num_envs=configuration.argument(AtariEnvironment, "num_envs"))
     n = env.batch_size
     agent = gin.get_bindings(Training)["agent"](env.num_actions)
     rng = np.random.default_rng(0)
@@ -179,7 +179,7 @@ def _replay_rates(
 
 def _window(agent: DQN) -> Window:
     """A batch of random windows."""
-    batch_size = gin.query_parameter("Replay.batch_size")
+    batch_size = configuration.argument(Replay, "batch_size")
     rng = np.random.default_rng(0)
     frames = rng.integers(
         256, size=(batch_size, STACK + agent.n_step, *OBSERVATION_SHAPE[:2]), dtype=np.uint8

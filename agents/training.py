@@ -294,11 +294,12 @@ class Training:
         show(0, 0)
         with self.seconds.stage("evaluation"):
             evaluation = evaluator.run(show)
-        self._log.evaluation(self.agent_steps, evaluation)
-        statistics = evaluation.statistics()
-        with self._writing("the evaluated agent"):
-            self._best.offer(self.agent_steps, self.agent, statistics["mean"])
-            self._snapshots.add(self.agent_steps, self.agent)
+            statistics = evaluation.statistics()
+            self._log.evaluation(self.agent_steps, evaluation)
+            with self._writing("the evaluated agent"):
+                if self.agent_steps:  # the untrained agent played games of its own
+                    self._best.offer(self.agent_steps, self.agent, statistics["mean"])
+                self._snapshots.add(self.agent_steps, self.agent)
         self._reporter.message(
             f"evaluation at {self.agent_steps:,} agent steps: mean {statistics['mean']:.1f}, "
             f"median {statistics['median']:.1f}, sd {statistics['sd']:.1f} "

@@ -140,10 +140,6 @@ def test_q_values_are_expected_returns():
         ({"num_atoms": 1}, "C51.num_atoms must be at least 2, got 1"),
         ({"v_max": -10.0}, "C51.v_max must be above v_min, which is -10.0, got -10.0"),
         ({"gamma": 2.0}, "DQN.gamma must be between 0 and 1, got 2.0"),
-        (
-            {"loss": "huber"},
-            "C51 has a loss of its own: leave DQN.loss out",
-        ),
     ],
 )
 def test_a_value_out_of_range_is_named(kwargs, line):

@@ -209,11 +209,6 @@ def test_fractions_are_uniform_and_each_transitions_own():
         (QRDQN, {"num_quantiles": 0}, "QRDQN.num_quantiles must be at least 1, got 0"),
         (QRDQN, {"kappa": 0.0}, "QRDQN.kappa must be above 0, got 0.0"),
         (IQN, {"num_tau": 0}, "IQN.num_tau must be at least 1, got 0"),
-        (
-            IQN,
-            {"loss": "huber"},
-            "IQN has a loss of its own: leave DQN.loss out",
-        ),
         (IQN, {"num_cosines": 1.5}, "IQN.num_cosines must be an int, got 1.5"),
     ],
 )

@@ -1,5 +1,6 @@
 """The command as a user types it: what it prints, and one line for each mistake."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -116,6 +118,31 @@ def test_two_interrupts_end_it_at_once(tmp_path):
     again = command(tmp_path, f"--run_dir={RUN}", length(50))
     assert again.exit_code == 0, again.stderr
     assert "resumed at 4" in again.stdout
+
+
+def test_a_terminal_that_closes_stops_and_saves_it(tmp_path):
+    never = "--gin_bindings=Training.checkpoint_period_agent_steps = 1_000_000"
+    line = [sys.executable, str(TRAIN), GAME, *SMALL, never, length(1_000_000)]
+    terminal, end = os.openpty()
+    process = subprocess.Popen(
+        line,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(TRAIN.parent.parent)},
+        stdin=end,
+        stdout=end,
+        stderr=end,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(end)
+    shown = b""
+    while b"evaluation at 0" not in shown:
+        shown += os.read(terminal, 4096)
+    time.sleep(1)
+    os.close(terminal)
+    process.wait(120)
+    newest = Checkpoints(tmp_path / RUN / "checkpoints").latest(print)
+    assert newest is not None
 
 
 def test_a_damaged_checkpoint_is_named_and_passed_over(stopped, tmp_path):

@@ -76,7 +76,7 @@ def test_it_is_evaluated_before_the_first_step_periodically_and_after_the_last(r
 
 def test_the_agent_that_evaluated_best_is_kept(run_dir):
     lines = [json.loads(line) for line in (run_dir / "evaluations.jsonl").read_text().splitlines()]
-    means = {line["agent_steps"]: line["mean"] for line in lines}
+    means = {line["agent_steps"]: line["mean"] for line in lines if line["agent_steps"]}
     best = max(means, key=lambda agent_steps: (means[agent_steps], agent_steps))
     (path,) = (run_dir / "best").iterdir()
     assert int(path.name) == best
@@ -130,16 +130,19 @@ def test_a_resumed_training_holds_what_was_saved_before_its_first_step(tmp_path)
             run._replay.close()
 
 
-def test_an_untrained_agent_is_evaluated_briefly(tmp_path):
-    limits = ("Evaluator.episodes = 11", "Evaluator.max_frames_per_episode = 18_400")
-    with prepared(tmp_path, 100, *limits) as run:
+def test_an_untrained_agent_is_evaluated_briefly_and_is_not_the_best(tmp_path):
+    train(tmp_path, 100, "Evaluator.episodes = 11")
+    lines = (tmp_path / "evaluations.jsonl").read_text().splitlines()
+    assert [len(json.loads(line)["scores"]) for line in lines] == [10, 11]
+    (best,) = (tmp_path / "best").iterdir()
+    assert int(best.name) >= 100
+    configuration.load(["space_invaders.gin", "drq_eps.gin"])
+    with RunDirectory(tmp_path / "other") as owned:
+        run = training.Training(owned, Silent())
         run._log.close()
         run._replay.close()
-        for evaluator, expected in (
-            (run._evaluator, (11, 18_400)),
-            (run._untrained_evaluator, (10, 18_000)),
-        ):
-            assert (evaluator.episodes, evaluator.max_frames_per_episode) == expected
+        frames = (run._evaluator, run._untrained_evaluator)
+    assert [evaluator.max_frames_per_episode for evaluator in frames] == [108_000, 18_000]
 
 
 def test_a_resumed_run_goes_on_where_it_was(tmp_path):

@@ -24,8 +24,6 @@ class C51(DQN):
     TF-Agents' `CategoricalDqnAgent` ignores weights, has no Double Q-learning and no priorities.
     """
 
-    _has_own_loss = True
-
     def __init__(
         self,
         num_actions: int,

@@ -61,8 +61,6 @@ class DQN(dqn_agent.DqnAgent):
     optimizer, the count of updates (`train_step_counter`) and that of the target's updates.
     """
 
-    _has_own_loss = False
-
     def __init__(
         self,
         num_actions: int,
@@ -90,8 +88,7 @@ class DQN(dqn_agent.DqnAgent):
           n_step: agent steps per return.
           gamma: discount per agent step.
           loss: of the TD error delta; "mse" is delta^2, "huber" is delta^2 / 2 up to
-            |delta| = 1 and |delta| - 1/2 beyond. Distributional agents have losses of their own
-            and refuse any but the default.
+            |delta| = 1 and |delta| - 1/2 beyond. Distributional agents have losses of their own.
           double: the online network chooses the next action and the target network judges it
             (van Hasselt et al. 2016); else the target network does both.
           max_abs_reward: rewards are clipped to this size for learning; None leaves them.
@@ -122,8 +119,6 @@ class DQN(dqn_agent.DqnAgent):
             ("target_update_tau", tau, 0 < tau <= 1, "above 0 and at most 1"),
         ):
             require(f"DQN.{argument}", value, holds, range_)
-        if loss != "mse" and self._has_own_loss:
-            raise UserError(f"{type(self).__name__} has a loss of its own: leave DQN.loss out")
         if name is not None and not name.isidentifier():
             raise UserError(f"DQN.name must be of letters, digits and _, got {name!r}")
         self.num_actions = num_actions

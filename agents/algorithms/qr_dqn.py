@@ -42,8 +42,6 @@ def quantile_huber_loss(
 class QRDQN(DQN):
     """DQN that learns the quantiles of the return at equally spaced fractions."""
 
-    _has_own_loss = True
-
     def __init__(self, num_actions: int, *, num_quantiles: int = 200, kappa: float = 1.0, **kwargs):
         """Makes the networks.
 

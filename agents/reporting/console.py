@@ -52,7 +52,8 @@ class Console:
         return self
 
     def __exit__(self, *exc_info: Any) -> None:
-        self._progress.stop()
+        with contextlib.suppress(OSError):
+            self._progress.stop()
 
     def start(self, summary: Mapping[str, str], agent_steps: int, total_agent_steps: int) -> None:
         """Prints what will run."""
@@ -103,15 +104,16 @@ class Console:
         now = time.monotonic()
         if not self._console.is_terminal and now - self._line_at >= _SECONDS_PER_LINE:
             self._line_at = now
-            self._console.print(_SEPARATOR.join(parts))
+            self.message(_SEPARATOR.join(parts))
         room = self._console.width - self._columns_of_others
         while len(parts) > 1 and len(_SEPARATOR.join(parts)) > room:
             parts = parts[:-1]
         self._progress.update(self._bar, description=_SEPARATOR.join(parts))
 
     def message(self, text: str) -> None:
-        """Prints a line."""
-        self._console.print(text)
+        """Prints a line, if the terminal is still there: a run must save without one."""
+        with contextlib.suppress(OSError):
+            self._console.print(text)
 
 
 @contextlib.contextmanager

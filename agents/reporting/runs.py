@@ -15,6 +15,11 @@ from agents.errors import NotYetError, UserError
 from agents.run_directory import no_run
 
 _CONFIG = "config.json"
+# Bindings in which runs may differ that count as seeds of one another.
+_NOT_LEARNING = (
+    r"Training\.(seed|agent_steps|\w+_period_\w+):|Evaluator\.|q_network\.precision:"
+    r"|AtariEnvironment\.(game|num_threads):"
+)
 _T = TypeVar("_T")
 
 
@@ -89,13 +94,12 @@ def warn_of_unlike_seeds(runs: Iterable[Run]) -> None:
         unlike = [
             line
             for line in configuration.differences(first.bindings, run.bindings)
-            if not re.match(r"Training\.(seed|agent_steps|\w+_period_\w+)|Evaluator\.", line)
+            if not re.match(_NOT_LEARNING, line)
         ]
         if unlike:
             print(
                 f"warning: {first.path} and {run.path} count as seeds of {run.algorithm}, "
-                f"but differ in {unlike[0].partition(':')[0]}: tell them apart by DQN.name or "
-                "--group_by=run",
+                f"but differ in {unlike[0].partition(':')[0]}: if that matters, leave one out",
                 file=sys.stderr,
             )
 
