@@ -1,15 +1,13 @@
 """In: a small configuration. Out: figures that fit together."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import gin
 import pytest
 
 from agents import configuration, speed
 from agents.speed import STAGES
+from tests.training_process import command
 
 
 @pytest.fixture(autouse=True)
@@ -51,12 +49,18 @@ def test_every_stage_alone():
 
 
 def test_the_command_times_what_the_gin_files_say(tmp_path):
-    report = tmp_path / "report.json"
-    arguments = ["--agent_steps=40", "--replay_transitions=60", "--what=loop", f"--json={report}"]
-    bindings = ["--gin_bindings=AtariEnvironment.num_envs = 3", "--gin_file=pong.gin"]
-    line = [sys.executable, "launch/benchmark.py", *arguments, *bindings]
-    subprocess.run(line, cwd=Path(__file__).parent.parent, check=True, capture_output=True)
-    (loop,) = json.loads(report.read_text())["loop"]
+    (tmp_path / "mine.gin").write_text(
+        "include 'pong.gin'\nN = 3\nAtariEnvironment.num_envs = %N\nReplay.batch_size = 2\n"
+        "q_network.precision = 'float32'\n"
+    )
+    finished = command(
+        tmp_path,
+        *("--gin_file=mine.gin", "--what=loop", "--json=report.json"),
+        *("--agent_steps=40", "--replay_transitions=60"),
+        name="benchmark",
+    )
+    assert finished.exit_code == 0, finished.stderr
+    (loop,) = json.loads((tmp_path / "report.json").read_text())["loop"]
     assert loop["environments"] == 3
 
 
