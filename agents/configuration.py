@@ -140,7 +140,8 @@ def _load_file(name: str, included_from: _Source) -> None:
     if path.name == _DEFAULT_ALGORITHM:
         _algorithms.update(source.files)
         for key, before in _origins.items():
-            if _binding_name(key) == _ALGORITHM and len(_branches(before, source)[1]) == 1:
+            is_named = len(_branches(before, source)[1]) == 1  # then it is an algorithm as others
+            if is_named and _binding_name(key) == _ALGORITHM:
                 _check_one_algorithm(before, source)
     _load_text(text, source)
 
@@ -204,11 +205,11 @@ def _statements(text: str, source: _Source) -> Iterator[tuple[Any, _Source]]:
 
 
 def _replaces(key: _Key, before: _Source, now: _Source) -> bool:
-    """Whether a line takes the place of an earlier one; not where it is a mere default.
+    """Whether a line takes the place of an earlier one: not that of a choice, if it is a default.
 
     Raises:
-      UserError: the lines are of two algorithms, or of two protocols of which neither was chosen
-        to replace the other.
+      UserError: the lines are of two algorithms, or of two protocols of which the first was named
+        for itself.
     """
     chosen, later = _branches(before, now)
     is_implied = len(later) > 1  # by what was named or included there, not named itself
