@@ -140,9 +140,10 @@ def _load_file(name: str, included_from: _Source) -> None:
     if path.name == _DEFAULT_ALGORITHM:
         _algorithms.update(source.files)
         for key, before in _origins.items():
-            is_named = len(_branches(before, source)[1]) == 1  # then it is an algorithm as others
+            chosen, later = _branches(before, source)
+            is_named = len(later) == 1  # then it is an algorithm as others
             if is_named and _binding_name(key) == _ALGORITHM:
-                _check_one_algorithm(before, source)
+                _check_one_algorithm(chosen, later)
     _load_text(text, source)
 
 
@@ -217,7 +218,7 @@ def _replaces(key: _Key, before: _Source, now: _Source) -> bool:
         return before.files[-1:] in [(_SHIPPED / name,) for name in _DEFAULTS]
     name = _binding_name(key)
     if name == _ALGORITHM:
-        _check_one_algorithm(before, now)
+        _check_one_algorithm(chosen, later)
     if name == _PROTOCOL and len(chosen) == 1 and later:
         first, second = chosen[0].name, later[0].name
         if not is_implied:
@@ -229,10 +230,9 @@ def _replaces(key: _Key, before: _Source, now: _Source) -> bool:
     return True
 
 
-def _check_one_algorithm(before: _Source, now: _Source) -> None:
+def _check_one_algorithm(chosen: Sequence[Path], later: Sequence[Path]) -> None:
     """An algorithm's file begins with dqn.gin; one that only gives another name does not."""
-    chosen, later = _branches(before, now)
-    if {*chosen[:1], *later[:1]} <= _algorithms and chosen and later:
+    if chosen and later and {chosen[0], later[0]} <= _algorithms:
         raise UserError(
             f"{chosen[0].name} and {later[0].name} are two algorithms: name one of them"
         )

@@ -35,7 +35,8 @@ from agents.stop_signal import StopSignal
 from agents.summaries import RunLog
 
 # At most: an agent that has learned nothing may never begin its games.
-_UNTRAINED = (("episodes", 10), ("max_frames_per_episode", 18_000))
+_UNTRAINED_EPISODES = 10
+_UNTRAINED_FRAMES_PER_EPISODE = 18_000
 
 
 class Reporter(Protocol):
@@ -145,9 +146,13 @@ class Training:
         )
         self._epsilon = LinearEpsilon()
         self._evaluator = Evaluator(self.agent)
-        limits = ((name, limit, getattr(self._evaluator, name)) for name, limit in _UNTRAINED)
-        shorter = {name: min(limit, value) for name, limit, value in limits}
-        self._untrained_evaluator = Evaluator(self.agent, **shorter)
+        self._untrained_evaluator = Evaluator(
+            self.agent,
+            episodes=min(_UNTRAINED_EPISODES, self._evaluator.episodes),
+            max_frames_per_episode=min(
+                _UNTRAINED_FRAMES_PER_EPISODE, self._evaluator.max_frames_per_episode
+            ),
+        )
         self.seconds = StageSeconds()  # spent since the last log
         self._thread = ThreadPoolExecutor(1, "learner")
         self._learned = collections.Counter[str]()  # sums over the updates since the last log
@@ -284,7 +289,7 @@ class Training:
     def _evaluate(self, evaluator: Evaluator) -> None:
         games = evaluator.episodes
         self._reporter.message(
-            f"evaluating at {self.agent_steps:,} agent steps: {_games(games)} of "
+            f"evaluating at {self.agent_steps:,} agent steps: {_counted(games, 'game')} of "
             f"{evaluator.max_frames_per_episode:,} frames at most"
         )
 
@@ -303,7 +308,7 @@ class Training:
         self._reporter.message(
             f"evaluation at {self.agent_steps:,} agent steps: mean {statistics['mean']:.1f}, "
             f"median {statistics['median']:.1f}, sd {statistics['sd']:.1f} "
-            f"over {_games(len(evaluation.scores))}"
+            f"over {_counted(len(evaluation.scores), 'game')}"
         )
 
     def _save(self) -> None:
@@ -342,9 +347,8 @@ class Training:
         if not gpus and os.path.exists("/dev/nvidia0"):
             device += "; for the GPU that is here: pip install -e '.[cuda]'"
         replay_bytes = self._transitions * memory.memory_bytes_per_transition(self._env.game)
-        num_envs = self._env.batch_size
         return {
-            "game": f"{self._env.game}, {num_envs} environment{'s' * (num_envs > 1)}",
+            "game": f"{self._env.game}, {_counted(self._env.batch_size, 'environment')}",
             "protocol": self._env.protocol,
             "algorithm": self.agent.name,
             "agent steps": f"{self._total_agent_steps:,}",
@@ -362,8 +366,8 @@ class Training:
         }
 
 
-def _games(number: int) -> str:
-    return f"{number} game{'s' * (number > 1)}"
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' * (number > 1)}"
 
 
 def _crosses(before: int, after: int, period: int) -> bool:
