@@ -85,9 +85,13 @@ def q_network(
     if cosines:
         tau = layers.Input((None,), dtype=tf.float32, name="tau")
         inputs.append(tau)
-        angles = math.pi * tf.range(1.0, cosines + 1) * tau[..., None]
-        embedding = layers.Dense(x.shape[-1], activation="relu", dtype=policy)(tf.cos(angles))
-        x = x[:, None] * embedding
+        features = x.shape[-1]
+        # A fraction is a row, [B * N, ...], from here to the outputs: TensorFlow fuses the bias and
+        # the rectifier of a dense layer into its product only where that has two dimensions.
+        angles = math.pi * tf.range(1.0, cosines + 1) * tf.reshape(tau, (-1, 1))
+        embedding = layers.Dense(features, activation="relu", dtype=policy)(tf.cos(angles))
+        x = x[:, None] * tf.reshape(embedding, (-1, tf.shape(tau)[1], features))
+        x = tf.reshape(x, (-1, features))
     y = hidden(x)
     if dueling == "none":
         outputs = linear(y, num_actions)
@@ -97,6 +101,7 @@ def q_network(
         mean = tf.reduce_mean(advantage, axis=-2 if atoms else -1, keepdims=True)
         outputs = value + advantage - mean
     if cosines:
+        outputs = tf.reshape(outputs, (-1, tf.shape(tau)[1], num_actions))
         outputs = layers.Permute((2, 1), dtype=tf.float32)(outputs)
     model = tf.keras.Model(inputs if cosines else observation, outputs)
     if initializer == "fan_in_uniform":
