@@ -36,7 +36,7 @@ from agents.summaries import RunLog
 
 # At most: an agent that has learned nothing may never begin its games.
 _UNTRAINED_EPISODES = 10
-_UNTRAINED_FRAMES_PER_EPISODE = 18_000
+_UNTRAINED_FRAMES_PER_EPISODE = 7_200
 
 
 class Reporter(Protocol):
@@ -87,7 +87,7 @@ class Training:
             counted from `learning_starts_agent_steps`.
           log_period_agent_steps: between two points in TensorBoard.
           evaluation_period_agent_steps: between two evaluations; one more is after the last step
-            and one, of 10 games of five minutes at most, before the first.
+            and one, of 10 games of 7,200 frames at most, before the first.
           checkpoint_period_agent_steps: between two checkpoints.
           seed: of the network, the games and the exploration.
 

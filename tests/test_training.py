@@ -142,7 +142,7 @@ def test_an_untrained_agent_is_evaluated_briefly_and_is_not_the_best(tmp_path):
         run._log.close()
         run._replay.close()
         frames = (run._evaluator, run._untrained_evaluator)
-    assert [evaluator.max_frames_per_episode for evaluator in frames] == [108_000, 18_000]
+    assert [evaluator.max_frames_per_episode for evaluator in frames] == [108_000, 7_200]
 
 
 def test_a_resumed_run_goes_on_where_it_was(tmp_path):
