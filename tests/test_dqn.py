@@ -120,6 +120,25 @@ def test_an_update_subtracts_the_clipped_gradient(double, loss, share_left):
     assert_update(agent, window, 0.9, weights, gradient, max_norm)
 
 
+@pytest.mark.parametrize(("period", "tau"), [(1, 1.0), (1, 0.5), (2, 1.0)])
+def test_the_online_network_chooses_however_often_the_target_is_updated(period, tau):
+    agent = DQN(
+        NUM_ACTIONS,
+        network=tiny_network,
+        optimizer=lambda: tf.keras.optimizers.legacy.SGD(0.3),
+        double=True,
+        target_update_period_updates=period,
+        target_update_tau=tau,
+    )
+    train = tf.function(agent.train)
+    rng = np.random.default_rng(5)
+    for _ in range(6):
+        window = random_window(rng, ENDINGS[1])
+        expected = numpy_targets(agent, window, 0.99, 1.0, double=True)
+        info = train(to_transition(window, 0.99, 1.0)).extra.loss
+        np.testing.assert_allclose(info.target, expected, rtol=1e-4, atol=1e-4)
+
+
 def test_noisy_networks_have_their_noise_in_both_networks_while_learning():
     def network(num_actions):
         return q_network(num_actions, hidden_units=4, noisy_sigma=2.0, precision="float32")

@@ -126,6 +126,8 @@ class DQN(dqn_agent.DqnAgent):
         self.gamma = gamma
         self.max_abs_reward = max_abs_reward
         self._double = double
+        # Where every update copies, both networks are one, and a pass of the target's is enough.
+        self._online_chooses = double and (period > 1 or tau < 1)
         self._max_gradient_norm = max_gradient_norm
         self._augmentation = augmentation
         if augmentation is not None:  # its arguments are looked at now, not at the first update
@@ -221,7 +223,7 @@ class DQN(dqn_agent.DqnAgent):
         """The target network's outputs [B] or [B, N] for the next action a', the best one."""
         outputs = self._outputs(self._target, next_observation, training)
         judges = outputs
-        if self._double:
+        if self._online_chooses:
             judges = self._outputs(self._online, next_observation, training)
         best = tf.argmax(self._expectation(judges), axis=-1, output_type=tf.int32)
         return common.index_with_actions(outputs, best)

@@ -81,10 +81,10 @@ class IQN(QRDQN):
         """As DQN's; the fractions that choose the action are not those of the target."""
         n, k = self._num_target_tau, self._num_action_tau
         # One pass for both: the encoder, the larger part of the work, is the same.
-        tau = self._random_tau(next_observation, n if self._double else n + k)
+        tau = self._random_tau(next_observation, n if self._online_chooses else n + k)
         outputs = self._target([next_observation, tau], training=training)
         judges = outputs[:, :, n:]
-        if self._double:
+        if self._online_chooses:
             judges = self._outputs(self._online, next_observation, training=True)
         best = tf.argmax(self._expectation(judges), axis=-1, output_type=tf.int32)
         return common.index_with_actions(outputs[:, :, :n], best)
