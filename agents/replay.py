@@ -31,6 +31,7 @@ import dataclasses
 import enum
 import shutil
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -284,6 +285,9 @@ class Replay:
         Args:
           time_step: batched, observation uint8 [N, 84, 84, 4], raw reward [N].
           actions: int [N], the actions that led to it; ignored where the step is FIRST.
+
+        Raises:
+          UserError: the server took too long.
         """
         step_types = time_step.step_type
         observations = time_step.observation
@@ -296,7 +300,7 @@ class Replay:
         priority = (np.float32(self.max_priority),) if self.is_prioritized else ()
         for i, writer in enumerate(self._writers):
             if step_types[i] == StepType.FIRST:
-                writer.end_episode(timeout_ms=FLUSH_TIMEOUT_MS)
+                _wait(writer.end_episode)
                 for age in range(STACK):
                     writer.append((observations[i, :, :, age], _PADDING_OUTCOME, *priority))
             else:
@@ -333,7 +337,7 @@ class Replay:
 
     def _flush(self, max_pending_items: int) -> None:
         for writer in self._writers:
-            writer.flush(max_pending_items, timeout_ms=FLUSH_TIMEOUT_MS)
+            _wait(writer.flush, max_pending_items)
 
     def dataset(self) -> tf.data.Dataset:
         """Endless batches of drawn `Window`s; waits while the table is empty.
@@ -373,6 +377,25 @@ class Replay:
         self._sender.shutdown(cancel_futures=True)
         self._writers.clear()
         self._server.stop()
+
+
+def _wait(wait: Callable[..., None], *arguments: int) -> None:
+    """Calls a writer's method that waits for the server, and once more if its time runs out.
+
+    That happens, too, where the process was stopped meanwhile (Ctrl-Z) or the machine slept.
+
+    Raises:
+      UserError: the time ran out twice.
+    """
+    for is_last in (False, True):
+        try:
+            return wait(*arguments, timeout_ms=FLUSH_TIMEOUT_MS)
+        except reverb.errors.DeadlineExceededError as e:
+            if is_last:
+                raise UserError(
+                    f"the replay did not take what was written in {2 * FLUSH_TIMEOUT_MS / 1000:g} "
+                    "s: look at what else this machine does, and go on from the last checkpoint"
+                ) from e
 
 
 def _check_port_is_free(port: int) -> None:

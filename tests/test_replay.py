@@ -5,7 +5,15 @@ import collections
 import contextlib
 import dataclasses
 import hashlib
+import os
 import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
 
 import numpy as np
 import portpicker
@@ -15,6 +23,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from tf_agents.trajectories import TimeStep
 
+from agents import replay as replay_module
 from agents.checkpoints import lay_replay
 from agents.environments import AtariEnvironment
 from agents.errors import UserError
@@ -30,6 +39,7 @@ from agents.replay import (
     to_transition,
 )
 
+ROOT = Path(__file__).parent.parent
 FIRST, MID, LAST = 0, 1, 2
 # Powers of one half and whole rewards: every sum is exact in float32, so bits can be compared.
 GAMMA = 0.5
@@ -308,6 +318,46 @@ def test_a_writer_does_not_run_ahead(make_replay):
         replay.write(TimeStep(step_type, one, one, stack), np.zeros(1, np.int32))
         if step % 100 == period - 2:  # after as many writes as lie between two looks
             assert step - MAX_PENDING_ITEMS - period < len(replay) <= step
+
+
+def run_ahead(replay):
+    """Writes 3,000 transitions faster than the server takes them."""
+    frames = np.random.default_rng(0).integers(0, 256, (3_004, 84, 84), np.uint8)
+    for frame in frames:
+        replay._writers[0].append((frame, np.zeros(3, np.float32)))
+
+
+def test_a_server_that_takes_too_long_is_an_error(make_replay, monkeypatch):
+    replay = make_replay()
+    run_ahead(replay)
+    monkeypatch.setattr(replay_module, "FLUSH_TIMEOUT_MS", 1)
+    with pytest.raises(UserError, match=r"did not take what was written in 0\.002 s: look at"):
+        replay.flush()
+    monkeypatch.setattr(replay_module, "FLUSH_TIMEOUT_MS", 60_000)
+    replay.flush()
+    assert len(replay) == 3_000
+
+
+def test_a_process_that_is_stopped_while_it_waits_goes_on():
+    # In a process of its own: a shell would take a stopped pytest for one to put aside.
+    code = "from tests import test_replay; test_replay.flush_while_stopped()"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=100)
+
+
+def flush_while_stopped():
+    """Is stopped, as Ctrl-Z does it, for longer than a flush may take."""
+    with tempfile.TemporaryDirectory() as scratch_dir:
+        replay = Replay(1, 1, scratch_dir)
+        run_ahead(replay)
+        replay_module.FLUSH_TIMEOUT_MS = 1_000
+        pid = os.getpid()
+        subprocess.Popen(["sh", "-c", f"for i in 1 2 3; do sleep 3; kill -CONT {pid}; done"])
+        threading.Timer(0.002, os.kill, (pid, signal.SIGSTOP)).start()
+        start = time.monotonic()
+        replay.flush()
+        assert time.monotonic() - start > 2, "was not stopped in time"
+        assert len(replay) == 3_000
+        replay.close()
 
 
 def test_the_first_batch_is_drawn_from_all_that_is_there(make_replay):
