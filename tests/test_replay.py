@@ -346,8 +346,8 @@ def test_a_process_that_is_stopped_while_it_waits_goes_on():
 
 def flush_while_stopped():
     """Is stopped, as Ctrl-Z does it, for longer than a flush may take."""
-    with tempfile.TemporaryDirectory() as scratch_dir:
-        replay = Replay(1, 1, scratch_dir)
+    scratch_dir = tempfile.TemporaryDirectory()
+    with scratch_dir, contextlib.closing(Replay(1, 1, scratch_dir.name)) as replay:
         run_ahead(replay)
         replay_module.FLUSH_TIMEOUT_MS = 1_000
         pid = os.getpid()
@@ -357,7 +357,6 @@ def flush_while_stopped():
         replay.flush()
         assert time.monotonic() - start > 2, "was not stopped in time"
         assert len(replay) == 3_000
-        replay.close()
 
 
 def test_the_first_batch_is_drawn_from_all_that_is_there(make_replay):
