@@ -27,6 +27,7 @@ their rows hold it in a column of their own, from which Reverb's writer takes it
 
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
 import enum
 import shutil
@@ -375,6 +376,11 @@ class Replay:
     def close(self) -> None:
         """Stops the server. From then on no dataset has a further batch: asking for one hangs."""
         self._sender.shutdown(cancel_futures=True)
+        # A writer waits for the server when it goes, and for ever once that is stopped; what goes
+        # later than `clear` is one that an error's traceback refers to.
+        with contextlib.suppress(reverb.errors.ReverbError):
+            for writer in self._writers:
+                writer.flush(timeout_ms=FLUSH_TIMEOUT_MS)
         self._writers.clear()
         self._server.stop()
 

@@ -338,7 +338,7 @@ def test_a_server_that_takes_too_long_is_an_error(make_replay, monkeypatch):
     assert len(replay) == 3_000
 
 
-def test_a_process_that_is_stopped_while_it_waits_goes_on():
+def test_a_process_that_is_stopped_while_it_waits_goes_on_and_ends():
     # In a process of its own: a shell would take a stopped pytest for one to put aside.
     code = "from tests import test_replay; test_replay.flush_while_stopped()"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=100)
@@ -346,8 +346,8 @@ def test_a_process_that_is_stopped_while_it_waits_goes_on():
 
 def flush_while_stopped():
     """Is stopped, as Ctrl-Z does it, for longer than a flush may take."""
-    scratch_dir = tempfile.TemporaryDirectory()
-    with scratch_dir, contextlib.closing(Replay(1, 1, scratch_dir.name)) as replay:
+    with tempfile.TemporaryDirectory() as scratch_dir:
+        replay = Replay(1, 1, scratch_dir)
         run_ahead(replay)
         replay_module.FLUSH_TIMEOUT_MS = 1_000
         pid = os.getpid()
@@ -357,6 +357,12 @@ def flush_while_stopped():
         replay.flush()
         assert time.monotonic() - start > 2, "was not stopped in time"
         assert len(replay) == 3_000
+
+        replay_module.FLUSH_TIMEOUT_MS = 60_000
+        run_ahead(replay)
+        writers = list(replay._writers)  # as the traceback of an error would keep them
+        replay.close()
+        del writers
 
 
 def test_the_first_batch_is_drawn_from_all_that_is_there(make_replay):
