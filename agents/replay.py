@@ -331,7 +331,11 @@ class Replay:
         )
 
     def flush(self) -> None:
-        """Waits until every complete window and every priority is in the table."""
+        """Waits until every complete window and every priority is in the table.
+
+        Raises:
+          UserError: the server took too long.
+        """
         self._flush(0)
         while self._sent:
             self._sent.popleft().result()
@@ -369,16 +373,20 @@ class Replay:
         return batches.with_options(options)
 
     def save(self, directory: Path) -> None:
-        """Writes the table's content into `directory`, which must be on the same file system."""
+        """Writes the table's content into `directory`, which must be on the same file system.
+
+        Raises:
+          UserError: the server took too long.
+        """
         self.flush()
         shutil.move(self._client.checkpoint(), directory)
 
     def close(self) -> None:
         """Stops the server. From then on no dataset has a further batch: asking for one hangs."""
         self._sender.shutdown(cancel_futures=True)
-        # A writer waits for the server when it goes, and for ever once that is stopped; what goes
-        # later than `clear` is one that an error's traceback refers to.
-        with contextlib.suppress(reverb.errors.ReverbError):
+        # A writer waits for the server when it goes, and for ever once that is stopped: one that
+        # an error's traceback refers to goes later than `clear`.
+        with contextlib.suppress(Exception):  # what else can be closed is closed
             for writer in self._writers:
                 writer.flush(timeout_ms=FLUSH_TIMEOUT_MS)
         self._writers.clear()
@@ -399,8 +407,8 @@ def _wait(wait: Callable[..., None], *arguments: int) -> None:
         except reverb.errors.DeadlineExceededError as e:
             if is_last:
                 raise UserError(
-                    f"the replay did not take what was written in {2 * FLUSH_TIMEOUT_MS / 1000:g} "
-                    "s: look at what else this machine does, and go on from the last checkpoint"
+                    f"the replay has not taken in {2 * FLUSH_TIMEOUT_MS / 1000:g} s what was "
+                    "written: look at what else this machine does, and go on with --run_dir"
                 ) from e
 
 

@@ -14,6 +14,7 @@ from tests import tiny_dqn
 from tests.tiny_dqn import (
     ENDINGS,
     NUM_ACTIONS,
+    ON,
     actions,
     assert_loss,
     assert_update,
@@ -122,6 +123,7 @@ def test_an_update_subtracts_the_clipped_gradient(double, loss, share_left):
 
 @pytest.mark.parametrize(("period", "tau"), [(1, 1.0), (1, 0.5), (2, 1.0)])
 def test_the_online_network_chooses_however_often_the_target_is_updated(period, tau):
+    tf.keras.utils.set_random_seed(0)
     agent = DQN(
         NUM_ACTIONS,
         network=tiny_network,
@@ -139,11 +141,31 @@ def test_the_online_network_chooses_however_often_the_target_is_updated(period, 
         np.testing.assert_allclose(info.target, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_noisy_networks_have_their_noise_in_both_networks_while_learning():
-    def network(num_actions):
-        return q_network(num_actions, hidden_units=4, noisy_sigma=2.0, precision="float32")
+def noisy_network(num_actions):
+    return q_network(num_actions, hidden_units=4, noisy_sigma=2.0, precision="float32")
 
-    agent = DQN(NUM_ACTIONS, network=network, optimizer=sgd)
+
+def test_noisy_networks_choose_and_judge_with_noise_of_their_own():
+    tf.keras.utils.set_random_seed(0)
+    agent = DQN(
+        NUM_ACTIONS,
+        network=noisy_network,
+        optimizer=sgd,
+        double=True,
+        gamma=1.0,
+        target_update_period_updates=1,
+    )
+    window = random_window(np.random.default_rng(0), [[ON]] * 8)
+    transition = to_transition(window, 1.0, 1.0)
+    loss = tf.function(lambda: agent._loss(transition, training=True))
+    draws = [loss().extra.target for _ in range(200)]
+    values_ = np.stack(draws) - transition.next_time_step.reward.numpy()
+    # One noise for both would choose the largest of four values with noise around 0.
+    assert np.mean(values_) < 0.5 * np.mean(np.abs(values_))
+
+
+def test_noisy_networks_have_their_noise_in_both_networks_while_learning():
+    agent = DQN(NUM_ACTIONS, network=noisy_network, optimizer=sgd)
     transition = to_transition(random_window(np.random.default_rng(0), ENDINGS[1]), 0.99, 1.0)
     for training in (True, False):
         infos = [agent._loss(transition, training=training).extra for _ in range(2)]

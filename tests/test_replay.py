@@ -7,11 +7,9 @@ import dataclasses
 import hashlib
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -321,8 +319,8 @@ def test_a_writer_does_not_run_ahead(make_replay):
 
 
 def run_ahead(replay):
-    """Writes 3,000 transitions faster than the server takes them."""
-    frames = np.random.default_rng(0).integers(0, 256, (3_004, 84, 84), np.uint8)
+    """Writes 6,000 transitions, faster than the server takes them."""
+    frames = np.random.default_rng(0).integers(0, 256, (6_004, 84, 84), np.uint8)
     for frame in frames:
         replay._writers[0].append((frame, np.zeros(3, np.float32)))
 
@@ -331,11 +329,11 @@ def test_a_server_that_takes_too_long_is_an_error(make_replay, monkeypatch):
     replay = make_replay()
     run_ahead(replay)
     monkeypatch.setattr(replay_module, "FLUSH_TIMEOUT_MS", 1)
-    with pytest.raises(UserError, match=r"did not take what was written in 0\.002 s: look at"):
+    with pytest.raises(UserError, match=r"has not taken in 0\.002 s what was written: look at"):
         replay.flush()
     monkeypatch.setattr(replay_module, "FLUSH_TIMEOUT_MS", 60_000)
     replay.flush()
-    assert len(replay) == 3_000
+    assert len(replay) == 6_000
 
 
 def test_a_process_that_is_stopped_while_it_waits_goes_on_and_ends():
@@ -346,17 +344,21 @@ def test_a_process_that_is_stopped_while_it_waits_goes_on_and_ends():
 
 def flush_while_stopped():
     """Is stopped, as Ctrl-Z does it, for longer than a flush may take."""
-    with tempfile.TemporaryDirectory() as scratch_dir:
+    pid = os.getpid()
+    stop = f"read _; kill -STOP {pid}; sleep 5; kill -CONT {pid}"
+    with (
+        tempfile.TemporaryDirectory() as scratch_dir,
+        subprocess.Popen(["sh", "-c", stop], stdin=subprocess.PIPE) as shell,
+    ):
         replay = Replay(1, 1, scratch_dir)
         run_ahead(replay)
-        replay_module.FLUSH_TIMEOUT_MS = 1_000
-        pid = os.getpid()
-        subprocess.Popen(["sh", "-c", f"for i in 1 2 3; do sleep 3; kill -CONT {pid}; done"])
-        threading.Timer(0.002, os.kill, (pid, signal.SIGSTOP)).start()
+        replay_module.FLUSH_TIMEOUT_MS = 3_000
         start = time.monotonic()
+        shell.stdin.write(b"\n")
+        shell.stdin.close()
         replay.flush()
-        assert time.monotonic() - start > 2, "was not stopped in time"
-        assert len(replay) == 3_000
+        assert time.monotonic() - start > 4, "was not stopped in time"
+        assert len(replay) == 6_000
 
         replay_module.FLUSH_TIMEOUT_MS = 60_000
         run_ahead(replay)

@@ -25,6 +25,7 @@ from tf_agents.utils import common
 from agents.configuration import configurable
 from agents.errors import UserError, require
 from agents.networks import OBSERVATION_SHAPE
+from agents.networks.layers import NoisyDense
 
 LOSSES = {
     "mse": common.element_wise_squared_loss,
@@ -126,13 +127,15 @@ class DQN(dqn_agent.DqnAgent):
         self.gamma = gamma
         self.max_abs_reward = max_abs_reward
         self._double = double
-        # Where every update copies, both networks are one, and a pass of the target's is enough.
-        self._online_chooses = double and (period > 1 or tau < 1)
         self._max_gradient_norm = max_gradient_norm
         self._augmentation = augmentation
         if augmentation is not None:  # its arguments are looked at now, not at the first update
             augmentation(tf.zeros((1, *OBSERVATION_SHAPE), tf.bfloat16))
         self._online, self._target = (self._make_model(network) for _ in range(2))
+        # Where every update copies, both networks are one, and a pass of the target's is enough,
+        # unless each pass has noise of its own.
+        is_noisy = any(isinstance(layer, NoisyDense) for layer in self._online.layers)
+        self._online_chooses = double and (period > 1 or tau < 1 or is_noisy)
         super().__init__(
             ts.time_step_spec(observation_spec()),
             tensor_spec.BoundedTensorSpec((), tf.int32, 0, num_actions - 1, "action"),
