@@ -1,8 +1,12 @@
 """Fixtures that several test files use."""
 
+import signal
 from pathlib import Path
 
 import pytest
+
+# Under nohup it is ignored, by all that the tests start too; some of them test what it does.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 SMALL_RUN_BINDINGS = (
     "LEARNING_STARTS_AGENT_STEPS = 200",
