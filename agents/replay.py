@@ -387,8 +387,7 @@ class Replay:
         # A writer waits for the server when it goes, and for ever once that is stopped: one that
         # an error's traceback refers to goes later than `clear`.
         with contextlib.suppress(Exception):  # what else can be closed is closed
-            for writer in self._writers:
-                writer.flush(timeout_ms=FLUSH_TIMEOUT_MS)
+            self._flush(0)
         self._writers.clear()
         self._server.stop()
 
