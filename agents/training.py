@@ -205,7 +205,7 @@ class Training:
         """
         self._reporter.start(self._summary(), self.agent_steps, self._total_agent_steps)
         try:
-            with StopSignal(lambda: self._reporter.message("stopping: saving")) as stop:
+            with StopSignal(lambda: self._reporter.message("stopping: saving what is new")) as stop:
                 self._loop(stop, Profiler(self._run_dir / "profile") if profile else None)
         except NonFiniteLossError as e:
             raise UserError(

@@ -52,7 +52,7 @@ def test_an_evaluation_is_told_with_its_protocol():
         "dopamine=ale_v5; sticky actions 0.25, no no-ops, 108,000 frames at most",
         "30, epsilon 0.001, seed 3",
         "501.2 [450.0, 550.0]",
-        "401.2, passes",
+        "401.2, passes the course",
         "0.232",
     ):
         assert part in text
@@ -61,7 +61,12 @@ def test_an_evaluation_is_told_with_its_protocol():
 
 
 @pytest.mark.parametrize(
-    ("passes", "text"), [(False, "401.2, does not pass"), (None, "401.2 "), (True, "401.2, passes")]
+    ("passes", "text"),
+    [
+        (False, "401.2, the course asks for more"),
+        (None, "401.2 "),
+        (True, "401.2, passes the course"),
+    ],
 )
 def test_a_grade_passes_where_there_is_a_mark(passes, text):
     assert text in rendered(tables.evaluation_table(LINE | {"passes": passes}))

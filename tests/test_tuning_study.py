@@ -184,7 +184,7 @@ def test_a_stopped_study_saves_and_goes_on(tuned):
     (stopped,) = run(tuned, 3, report=lines.append).trials
     interrupter.join()
     assert stopped.state == TrialState.RUNNING
-    assert "stopping: saving" in lines
+    assert "stopping: saving what is new" in lines
     assert (first / "console.log").read_text() == "stopped\n"
     assert (first / "checkpoints").exists()
 

@@ -28,8 +28,8 @@ def evaluation_table(line: Mapping[str, Any]) -> Table:
     table.add_row("sd", f"{line['sd']:.1f}")
     if "human_normalized" in line:
         table.add_row("human-normalized", f"{line['human_normalized']:.3f}")
-    passes = {None: "", True: ", passes", False: ", does not pass"}[line.get("passes")]
-    table.add_row("grade (mean - sd)", f"{line['grade']:.1f}{passes}")
+    verdict = {None: "", True: ", passes the course", False: ", the course asks for more"}
+    table.add_row("grade (mean - sd)", f"{line['grade']:.1f}{verdict[line.get('passes')]}")
     table.add_row("mean length", f"{line['mean_frames']:,.0f} frames")
     return table
 

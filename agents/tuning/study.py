@@ -85,7 +85,7 @@ class Study:
             raise UserError(f"{self.directory} cannot be made ({e}): choose another") from e
         deadline = None if timeout is None else time.monotonic() + timeout
         self._check_definition()
-        with StopSignal(lambda: self.report("stopping: saving")) as stop:
+        with StopSignal(lambda: self.report("stopping: saving what is new")) as stop:
 
             def work() -> None:
                 while not stop.is_requested and (deadline is None or time.monotonic() < deadline):
