@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from agents import configuration
 from agents.collection import EpsilonGreedy, QFunction
 from agents.configuration import configurable
 from agents.environments import AtariEnvironment
@@ -76,7 +77,11 @@ class Evaluator:
             ("film_agent_steps", film_agent_steps),
         ):
             require(f"Evaluator.{name}", value, value >= 1, "at least 1")
-        require("Evaluator.seed", seed, seed >= 0, "at least 0")
+        last = 2**31 - episodes
+        require("Evaluator.seed", seed, 0 <= seed <= last, f"between 0 and {last:,}")
+        frames = max_frames_per_episode
+        step = configuration.argument(AtariEnvironment, "frameskip")
+        require("Evaluator.max_frames_per_episode", frames, frames >= step, f"at least {step}")
         require("Evaluator.epsilon", epsilon, 0 <= epsilon <= 1, "between 0 and 1")
         self.episodes = episodes
         self.num_envs = num_envs

@@ -165,7 +165,7 @@ class ImportanceExponent:
     The default is Dopamine's, constant. Uniform replays make no use of it.
 
     Raises:
-      UserError: a value out of range.
+      UserError: a value out of range, or a way from one to the other without a length.
     """
 
     initial: float = 0.5
@@ -178,6 +178,11 @@ class ImportanceExponent:
             require(f"ImportanceExponent.{name}", value, 0 <= value <= 1, "between 0 and 1")
         steps = self.annealing_agent_steps
         require("ImportanceExponent.annealing_agent_steps", steps, steps >= 0, "at least 0")
+        if self.initial != self.final and steps == 0:
+            raise UserError(
+                f"ImportanceExponent goes from {self.initial:g} to {self.final:g} in no time: "
+                "name its annealing_agent_steps, or make initial and final the same"
+            )
 
     def __call__(self, agent_steps: int) -> float:
         """The exponent after this many agent steps."""

@@ -172,7 +172,12 @@ def test_one_game_has_no_spread_and_an_unpublished_one_no_human():
         ({"episodes": 0}, "Evaluator.episodes must be at least 1, got 0"),
         ({"num_envs": 0}, "Evaluator.num_envs must be at least 1, got 0"),
         ({"epsilon": -0.1}, "Evaluator.epsilon must be between 0 and 1, got -0.1"),
-        ({"seed": -1}, "Evaluator.seed must be at least 0, got -1"),
+        ({"seed": -1}, "Evaluator.seed must be between 0 and 2,147,483,638, got -1"),
+        ({"seed": 2**31 - 9}, "Evaluator.seed must be between 0 and 2,147,483,638, got 2147483639"),
+        (
+            {"max_frames_per_episode": 3},
+            "Evaluator.max_frames_per_episode must be at least 4, got 3",
+        ),
         ({"film_agent_steps": 0}, "Evaluator.film_agent_steps must be at least 1, got 0"),
     ],
 )

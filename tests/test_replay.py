@@ -522,6 +522,11 @@ def test_importance_exponents_out_of_range(argument):
         ImportanceExponent(**argument)
 
 
+def test_importance_exponents_that_change_in_no_time():
+    with pytest.raises(UserError, match=r"from 0.5 to 1 in no time: name its annealing_agent"):
+        ImportanceExponent(final=1.0)
+
+
 def test_a_port_is_used_once_at_a_time_and_again_at_once(make_replay):
     port = portpicker.pick_unused_port()
     replay = make_replay(port=port)

@@ -40,7 +40,7 @@ class C51(DQN):
           num_atoms: returns that have a probability, v_min and v_max among them.
           v_min: the least return; lesser ones count as it.
           v_max: the largest return; larger ones count as it.
-          **kwargs: those of `DQN`.
+          **kwargs: those of `DQN` but `loss`.
 
         Raises:
           UserError: a value out of range.
@@ -49,7 +49,8 @@ class C51(DQN):
         require("C51.v_max", v_max, v_max > v_min, f"above v_min, which is {v_min}")
         self._num_atoms = num_atoms
         self._v_min, self._v_max = v_min, v_max
-        super().__init__(num_actions, **kwargs)
+        # Given, though of no use here: so a binding of it is one that nothing uses.
+        super().__init__(num_actions, loss="mse", **kwargs)
 
     def _make_model(self, network: Callable[..., tf.keras.Model]) -> tf.keras.Model:
         return network(self.num_actions, atoms=self._num_atoms)

@@ -236,7 +236,7 @@ class DQN(dqn_agent.DqnAgent):
 
         Raises:
           tf.errors.InvalidArgumentError: the loss or the gradient is not finite; nothing has
-            changed.
+            changed but the u of a `SpectralConv2D`.
         """
         if self._augmentation is not None:
             experience = _augmented(experience, self._augmentation)

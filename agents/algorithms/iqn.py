@@ -38,7 +38,7 @@ class IQN(QRDQN):
           num_action_tau: those that are averaged to choose an action (K). They are random in
             training and the middles of equal parts otherwise.
           num_cosines: that embed a fraction (n in eq. 4).
-          **kwargs: `kappa`, and those of `DQN`.
+          **kwargs: `kappa`, and those of `DQN` but `loss`.
 
         Raises:
           UserError: a value out of range.
@@ -50,11 +50,10 @@ class IQN(QRDQN):
             ("num_cosines", num_cosines),
         ):
             require(f"IQN.{argument}", value, value >= 1, "at least 1")
-        self._num_tau = num_tau
         self._num_target_tau = num_target_tau
         self._num_action_tau = num_action_tau
         self._num_cosines = num_cosines
-        super().__init__(num_actions, **kwargs)
+        super().__init__(num_actions, num_quantiles=num_tau, **kwargs)
 
     def _make_model(self, network: Callable[..., tf.keras.Model]) -> tf.keras.Model:
         return network(self.num_actions, cosines=self._num_cosines)
@@ -73,7 +72,7 @@ class IQN(QRDQN):
     def _quantiles(
         self, observation: tf.Tensor, action: tf.Tensor, training: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        tau = self._random_tau(observation, self._num_tau)
+        tau = self._random_tau(observation, self._num_quantiles)
         outputs = self._online([observation, tau], training=training)
         return common.index_with_actions(outputs, action), tau
 

@@ -49,7 +49,7 @@ class QRDQN(DQN):
           num_actions: of the game.
           num_quantiles: per action.
           kappa: of the quantile Huber loss.
-          **kwargs: those of `DQN`.
+          **kwargs: those of `DQN` but `loss`.
 
         Raises:
           UserError: a value out of range.
@@ -58,7 +58,8 @@ class QRDQN(DQN):
         require("QRDQN.kappa", kappa, kappa > 0, "above 0")
         self._num_quantiles = num_quantiles
         self._kappa = kappa
-        super().__init__(num_actions, **kwargs)
+        # Given, though of no use here: so a binding of it is one that nothing uses.
+        super().__init__(num_actions, loss="mse", **kwargs)
 
     def _make_model(self, network: Callable[..., tf.keras.Model]) -> tf.keras.Model:
         return network(self.num_actions, atoms=self._num_quantiles)

@@ -71,7 +71,7 @@ class SpectralConv2D(tf.keras.layers.Conv2D):
 
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         """The convolution without its bias, as Keras' own `call` asks for it."""
-        # u is of length 1 but before the first step, and where a target network is a mean.
+        # u is of length 1 but before the first step.
         sigma = tf.norm(self._matrix() @ tf.math.l2_normalize(self.u))
         kernel = kernel / tf.cast(sigma, self.compute_dtype)
         return tf.nn.conv2d(inputs, kernel, self.strides, self.padding.upper())
