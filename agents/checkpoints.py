@@ -3,7 +3,7 @@
     checkpoints/000000500000/          named after the agent steps
         agent/ckpt.*                   networks, optimizer, target counter (tf.train.Checkpoint)
         replay/                        Reverb's own checkpoint of the table
-        state.json                     counters, random states, statistics
+        state.json                     counters, the random state of exploration, statistics
         manifest.json                  sizes and SHA-256 of the files above; written last
 
 A checkpoint is written in `checkpoints/.partial`, and renamed when its manifest is on the disk:
@@ -246,7 +246,10 @@ def _remove(path: Path) -> None:
 def _keep(
     directory: Path, agent_steps: int, agent: tf.Module, evaluation: dict[str, Any] | None = None
 ) -> None:
-    """Writes an evaluated agent aside and renames it to its agent steps."""
+    """Writes an evaluated agent aside and renames it to its agent steps, unless it is there."""
+    final = directory / f"{agent_steps:012d}"
+    if final.exists():
+        return
     partial = directory / _PARTIAL
     shutil.rmtree(partial, ignore_errors=True)
     _write_agent(partial, agent)
@@ -254,7 +257,7 @@ def _keep(
         _write(partial / _EVALUATION, evaluation)
     for path in (*partial.rglob("*"), partial):
         _sync(path)
-    partial.rename(directory / f"{agent_steps:012d}")
+    partial.rename(final)
     _sync(directory)
 
 

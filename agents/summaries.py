@@ -5,9 +5,11 @@
     evaluations.jsonl  one line per evaluation
 
 A resumed run goes on from its checkpoint, so what was recorded after it is cut off first: the
-step axis has neither a gap nor an overlap.
+step axis has neither a gap nor an overlap. An evaluation is over when its line is there: without
+it, what TensorBoard has of it is cut off too.
 """
 
+import contextlib
 import csv
 import io
 import json
@@ -29,6 +31,7 @@ from agents.evaluation import Evaluation
 RECENT_EPISODES = 100
 _NO_TRAINING = ("evaluation", "saving")  # stages that the speed leaves out
 _FILM_FRAMES_PER_SECOND = 15
+_EVALUATION = "2_evaluation/"
 _EPISODE_COLUMNS = (
     "agent_steps",
     "frames",
@@ -62,10 +65,16 @@ class RunLog:
         events = run_dir / "events"
         episodes = run_dir / "episodes.csv"
         evaluations = run_dir / "evaluations.jsonl"
-        for path in events.glob("events.out.tfevents.*"):
-            _cut_events(path, resumed_agent_steps)
         _cut_lines(episodes, lambda line: int(line.split(",")[0]) <= resumed_agent_steps, header=1)
-        _cut_lines(evaluations, lambda line: json.loads(line)["agent_steps"] <= resumed_agent_steps)
+        evaluated = _cut_lines(
+            evaluations, lambda line: json.loads(line)["agent_steps"] <= resumed_agent_steps
+        )
+        # Of the newest evaluation, None where there is none.
+        self.evaluated_agent_steps: int | None = (
+            json.loads(evaluated[-1])["agent_steps"] if evaluated else None
+        )
+        for path in events.glob("events.out.tfevents.*"):
+            _cut_events(path, resumed_agent_steps, self.evaluated_agent_steps)
         self._writer = tf.summary.create_file_writer(str(events))
         self._episodes_file = episodes.open("a", newline="", buffering=1)
         self._evaluations_file = evaluations.open("a", buffering=1)
@@ -137,14 +146,16 @@ class RunLog:
     def evaluation(self, agent_steps: int, evaluation: Evaluation) -> None:
         """Adds an evaluation with its film."""
         statistics = evaluation.statistics()
-        self._scalars(agent_steps, {f"2_evaluation/{name}": x for name, x in statistics.items()})
-        self._film(agent_steps, "2_evaluation/game", evaluation.film)
+        self._scalars(agent_steps, {_EVALUATION + name: x for name, x in statistics.items()})
+        self._film(agent_steps, _EVALUATION + "game", evaluation.film)
+        self._writer.flush()
         line = {"agent_steps": agent_steps, "frames": agent_steps * self._frameskip, **statistics}
         line |= {
             "scores": evaluation.scores.tolist(),
             "episode_frames": evaluation.frames.tolist(),
         }
         self._evaluations_file.write(json.dumps(line) + "\n")
+        self.evaluated_agent_steps = agent_steps
 
     def flush(self) -> None:
         """Brings everything to the disk."""
@@ -154,11 +165,11 @@ class RunLog:
             os.fsync(file.fileno())
 
     def close(self) -> None:
-        """Flushes and closes all files."""
-        self.flush()
-        self._writer.close()
-        self._episodes_file.close()
-        self._evaluations_file.close()
+        """Flushes and closes all files, also where one of them cannot be written."""
+        with contextlib.ExitStack() as files:
+            for file in (self._writer, self._episodes_file, self._evaluations_file):
+                files.callback(file.close)
+            self.flush()
 
     def _scalars(self, agent_steps: int, values: Mapping[str, float]) -> None:
         with self._writer.as_default(agent_steps):
@@ -180,10 +191,10 @@ class RunLog:
             tf.summary.write(tag, encoded, metadata=metadata)
 
 
-def _cut_lines(path: Path, keeps: Callable[[str], bool], header: int = 0) -> None:
-    """Keeps the leading lines that `keeps`; a killed process may have left half a line."""
+def _cut_lines(path: Path, keeps: Callable[[str], bool], header: int = 0) -> list[str]:
+    """Keeps, and returns, the leading lines that `keeps`; a kill may have left half a line."""
     if not path.exists():
-        return
+        return []
     lines = path.read_text().splitlines(keepends=True)
     kept = lines[:header]
     for line in lines[header:]:
@@ -193,10 +204,17 @@ def _cut_lines(path: Path, keeps: Callable[[str], bool], header: int = 0) -> Non
     aside = path.with_name(path.name + ".cut")
     aside.write_text("".join(kept))
     aside.replace(path)
+    return kept
 
 
-def _cut_events(path: Path, last_step: int) -> None:
-    """Rewrites an event file without the events after `last_step` and without a torn end."""
+def _cut_events(path: Path, last_step: int, last_evaluation: int | None) -> None:
+    """Rewrites an event file without a torn end and without what came after these steps."""
+    evaluated = -1 if last_evaluation is None else last_evaluation
+
+    def keeps(event: tf.compat.v1.Event) -> bool:
+        is_evaluation = any(value.tag.startswith(_EVALUATION) for value in event.summary.value)
+        return event.step <= (min(evaluated, last_step) if is_evaluation else last_step)
+
     if last_step < 0:
         path.unlink()
         return
@@ -205,7 +223,7 @@ def _cut_events(path: Path, last_step: int) -> None:
         try:
             for tensor in tf.data.TFRecordDataset(str(path)):
                 record = bytes(tensor.numpy())
-                if tf.compat.v1.Event.FromString(record).step <= last_step:
+                if keeps(tf.compat.v1.Event.FromString(record)):
                     writer.write(record)
         except tf.errors.DataLossError:
             pass

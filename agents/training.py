@@ -39,6 +39,10 @@ _UNTRAINED_EPISODES = 10
 _UNTRAINED_FRAMES_PER_EPISODE = 7_200
 
 
+class _GivenUpError(Exception):
+    """An evaluation ended for a stop."""
+
+
 class Reporter(Protocol):
     """Who watches a training."""
 
@@ -125,11 +129,11 @@ class Training:
         state = checkpoints.load_state(checkpoint) if checkpoint else None
         self.agent_steps: int = state["log"]["agent_steps"] if state else 0
 
-        tf.keras.utils.set_random_seed(seed)
+        # A resumed run starts new games and draws new noise, which must not be those of its start.
+        games, noise = np.random.SeedSequence((seed, self.agent_steps)).generate_state(2)
+        tf.keras.utils.set_random_seed(int(noise))
         self._rng = np.random.default_rng(seed)
-        # A resumed run starts new games, which must not be those of the run's start.
-        games = np.random.SeedSequence((seed, self.agent_steps)).generate_state(1)
-        self._env = AtariEnvironment(seed=int(games[0]) % 2**30)
+        self._env = AtariEnvironment(seed=int(games) % 2**30)
         if self.agent_steps >= agent_steps + self._env.batch_size:  # a step of all may go beyond
             raise UserError(
                 f"{as_seen_from_here(run_dir.path)} has {self.agent_steps:,} agent steps already: "
@@ -185,6 +189,7 @@ class Training:
             shown = as_seen_from_here(checkpoint)
             self._reporter.message(f"resumed at {self.agent_steps:,} agent steps from {shown}")
         configuration.check_used()
+        self._saved_agent_steps = self.agent_steps
         self._best = BestAgent(self._run_dir / "best", self.agent_steps)
         self._snapshots = Snapshots(self._run_dir / "snapshots", self.agent_steps)
         self._run_dir.write_configuration(self.agent_steps, self.agent.precision)
@@ -203,8 +208,8 @@ class Training:
         Raises:
           UserError: the loss is not finite; the last good checkpoint is kept.
         """
-        self._reporter.start(self._summary(), self.agent_steps, self._total_agent_steps)
         try:
+            self._reporter.start(self._summary(), self.agent_steps, self._total_agent_steps)
             with StopSignal(lambda: self._reporter.message("stopping: saving what is new")) as stop:
                 self._loop(stop, Profiler(self._run_dir / "profile") if profile else None)
         except NonFiniteLossError as e:
@@ -215,40 +220,47 @@ class Training:
         finally:
             self._thread.shutdown()
             self._replay.close()
-            self._log.close()
-        return self.agent_steps >= self._total_agent_steps
+            with self._writing("the record"):
+                self._log.close()
+        return self.agent_steps >= self._total_agent_steps and not self._evaluation_is_due()
 
     def _loop(self, stop: StopSignal, profiler: Profiler | None) -> None:
         policy = EpsilonGreedy(self.agent, training=True)
         driver = VectorDriver(self._env, policy, self._replay, self._rng, self.seconds)
-        if self.agent_steps == 0:
-            self._evaluate(self._untrained_evaluator)
-        saved_agent_steps = self.agent_steps
+        if self._evaluation_is_due():
+            self._evaluate(stop)
         while self.agent_steps < self._total_agent_steps and not stop.is_requested:
             before = self.agent_steps
             self.agent_steps += driver.act(self._epsilon(before))
             with self._learning(self._updates_due() - self._learner.updates):
                 episodes = driver.observe()
-            for episode in episodes:
-                self._log.episode(self.agent_steps, episode)
+            with self._writing("the record"):
+                for episode in episodes:
+                    self._log.episode(self.agent_steps, episode)
             if profiler and (report := profiler.update(self._learner.updates)):
                 self._reporter.message(report)
             if _crosses(before, self.agent_steps, self._log_period):
                 self._log_interval()
             is_last = self.agent_steps >= self._total_agent_steps
-            if is_last or _crosses(before, self.agent_steps, self._evaluation_period):
-                self._evaluate(self._evaluator)
-            if _crosses(before, self.agent_steps, self._checkpoint_period):
+            if is_last or _crosses(before, self.agent_steps, self._checkpoint_period):
                 self._save()
-                saved_agent_steps = self.agent_steps
+            if self._evaluation_is_due():  # after the save, since games may be long
+                self._evaluate(stop)
             self._reporter.progress(
                 self.agent_steps,
                 frames=self.agent_steps * self._env.frameskip,
                 epsilon=self._epsilon(self.agent_steps),
                 recent_score=self._log.recent_score,
             )
-        if self.agent_steps != saved_agent_steps:
+        if self.agent_steps != self._saved_agent_steps:
             self._save()
+
+    def _evaluation_is_due(self) -> bool:
+        """Also where the last process was killed or stopped before its evaluation was over."""
+        then, now = self._log.evaluated_agent_steps, self.agent_steps
+        if then is None or _crosses(then, now, self._evaluation_period):
+            return True
+        return then < now and now >= self._total_agent_steps
 
     def _updates_due(self) -> int:
         """Updates that the agent steps so far call for, from the run's start."""
@@ -284,9 +296,11 @@ class Training:
         learning["epsilon"] = self._epsilon(self.agent_steps)
         learning["replay_transitions"] = len(self._replay)
         seconds = self.seconds.take()
-        self._log.interval(self.agent_steps, self._learner.updates, learning, seconds)
+        with self._writing("the record"):
+            self._log.interval(self.agent_steps, self._learner.updates, learning, seconds)
 
-    def _evaluate(self, evaluator: Evaluator) -> None:
+    def _evaluate(self, stop: StopSignal) -> None:
+        evaluator = self._evaluator if self.agent_steps else self._untrained_evaluator
         games = evaluator.episodes
         self._reporter.message(
             f"evaluating at {self.agent_steps:,} agent steps: {_counted(games, 'game')} of "
@@ -294,17 +308,26 @@ class Training:
         )
 
         def show(games_over: int, agent_steps: int) -> None:
+            if stop.is_requested:
+                raise _GivenUpError
             self._reporter.evaluating(games_over, games, agent_steps * self._env.frameskip)
 
-        show(0, 0)
         with self.seconds.stage("evaluation"):
-            evaluation = evaluator.run(show)
+            try:
+                show(0, 0)
+                evaluation = evaluator.run(show)
+            except _GivenUpError:
+                self._reporter.message("gave up the evaluation: it begins anew with the next start")
+                return
             statistics = evaluation.statistics()
-            self._log.evaluation(self.agent_steps, evaluation)
             with self._writing("the evaluated agent"):
                 if self.agent_steps:  # the untrained agent played games of its own
                     self._best.offer(self.agent_steps, self.agent, statistics["mean"])
+                    if self._saved_agent_steps == self.agent_steps:
+                        self._best.prune()
                 self._snapshots.add(self.agent_steps, self.agent)
+            with self._writing("the record"):  # last: it says that the evaluation is over
+                self._log.evaluation(self.agent_steps, evaluation)
         self._reporter.message(
             f"evaluation at {self.agent_steps:,} agent steps: mean {statistics['mean']:.1f}, "
             f"median {statistics['median']:.1f}, sd {statistics['sd']:.1f} "
@@ -321,6 +344,7 @@ class Training:
         with self._writing("the checkpoint"), self.seconds.stage("saving"):
             self._log.flush()
             path = self._checkpoints.save(self.agent_steps, self.agent, self._replay.save, state)
+            self._saved_agent_steps = self.agent_steps
             self._best.prune()
         seconds = time.perf_counter() - start
         self._reporter.message(f"saved {as_seen_from_here(path)} in {seconds:.1f} s")

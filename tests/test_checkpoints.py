@@ -207,6 +207,14 @@ def test_a_best_agent_that_breaks_off_leaves_the_one_before(tmp_path):
     assert kept_best(tmp_path) == {100: 1.0, 300: 3.0}
 
 
+def test_an_evaluation_that_is_made_again_changes_nothing(tmp_path):
+    best, snapshots = BestAgent(tmp_path / "best", 0), Snapshots(tmp_path / "snapshots", 0)
+    for _ in range(2):
+        best.offer(100, Model(1.0), 1.0)
+        snapshots.add(100, Model(1.0))
+    assert kept_best(tmp_path / "best") == kept_best(tmp_path / "snapshots") == {100: 1.0}
+
+
 def test_snapshots_are_spread_over_the_run(tmp_path):
     snapshots = Snapshots(tmp_path, 0)
     for number in range(40):

@@ -31,6 +31,28 @@ def seconds_of_a_start(run_dir):
     return time.monotonic() - start
 
 
+def test_a_kill_in_the_last_evaluation_loses_no_training(tmp_path):
+    long = ("Evaluator.episodes = 8", "Evaluator.max_frames_per_episode = 18_000")
+    directory = tmp_path / "checkpoints"
+    process = training_process.start(tmp_path, 200, *long)
+    wait_until(lambda: any(directory.glob("00000000020?")), process)
+    process.kill()
+    process.join()
+    (trained,) = directory.glob("00000000020?")
+    lines = tmp_path / "evaluations.jsonl"
+    assert len(lines.read_text().splitlines()) == 1, "the evaluation was over before the kill"
+
+    process = training_process.start(tmp_path, 200, *long)
+    process.join()
+    assert process.exitcode == 0
+    evaluated = [json.loads(line)["agent_steps"] for line in lines.read_text().splitlines()]
+    assert evaluated == [0, int(trained.name)]
+    logged = training_process.points(tmp_path)["2_evaluation/mean"]
+    assert [agent_steps for agent_steps, _ in logged] == evaluated
+    assert [int(path.name) for path in (tmp_path / "best").iterdir()] == evaluated[1:]
+    assert [path.name for path in directory.glob("[0-9]*")][-1:] == [trained.name]
+
+
 def test_twenty_kills(tmp_path):
     seed = random.SystemRandom().randrange(1_000_000)  # fixtures may have seeded the module
     print(f"seed of the kills: {seed}")

@@ -55,6 +55,22 @@ def test_what_came_after_the_checkpoint_is_cut_and_what_follows_is_appended(tmp_
     assert [json.loads(line)["agent_steps"] for line in lines] == [100, 200, 250]
 
 
+def test_an_evaluation_without_its_line_is_cut(tmp_path):
+    log = RunLog(tmp_path, frameskip=4)
+    assert log.evaluated_agent_steps is None
+    record(log, 100)
+    record(log, 200)
+    assert log.evaluated_agent_steps == 200
+    log.close()
+    evaluations = tmp_path / "evaluations.jsonl"
+    evaluations.write_text(evaluations.read_text().splitlines(keepends=True)[0])
+    log = RunLog(tmp_path, frameskip=4, state=log.state(200, 50))
+    assert log.evaluated_agent_steps == 100
+    log.close()
+    assert logged(tmp_path) == [100, 200]
+    assert logged(tmp_path, "2_evaluation/mean") == [100]
+
+
 def test_without_a_checkpoint_the_record_starts_anew(tmp_path):
     log = RunLog(tmp_path, frameskip=4)
     log.evaluation(0, scores(1, 2))

@@ -1,6 +1,9 @@
 """The loop: exact ratios, a complete record, resume, and errors that damage nothing."""
 
 import json
+import os
+import resource
+import signal
 
 import numpy as np
 import pytest
@@ -173,7 +176,11 @@ def test_a_resumed_run_goes_on_where_it_was(tmp_path):
 
 
 def test_priorities_are_saved_and_go_on(tmp_path):
-    prioritized = ("Replay.priority_exponent = 0.5", "ImportanceExponent.final = 1.0")
+    prioritized = (
+        "Replay.priority_exponent = 0.5",
+        "ImportanceExponent.final = 1.0",
+        "ImportanceExponent.annealing_agent_steps = 400",
+    )
     train(tmp_path, 300, *prioritized)
     state = checkpoints.load_state(Checkpoints(tmp_path / "checkpoints").latest(print))
     with prepared(tmp_path, 500, *prioritized) as run:
@@ -184,6 +191,92 @@ def test_priorities_are_saved_and_go_on(tmp_path):
         finally:
             run._log.close()
             run._replay.close()
+
+
+class Interrupts(Silent):
+    """Sends SIGINT in the first evaluation of a trained network."""
+
+    def evaluating(self, games_over, games, frames):
+        super().evaluating(games_over, games, frames)
+        if frames and "evaluating at 0 " not in self.messages[-1]:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("checkpoint_period", [100, 1_000])
+def test_a_stop_gives_up_an_evaluation_and_the_next_start_makes_it(tmp_path, checkpoint_period):
+    bindings = (
+        "Training.evaluation_period_agent_steps = 200",
+        f"Training.checkpoint_period_agent_steps = {checkpoint_period}",
+    )
+
+    def evaluated():
+        lines = (tmp_path / "evaluations.jsonl").read_text().splitlines()
+        return [json.loads(line)["agent_steps"] for line in lines]
+
+    for agent_steps in (300, 200):  # stopped in the midst of a run, and after its last step
+        reporter = Interrupts()
+        with prepared(tmp_path, agent_steps, *bindings, reporter=reporter) as run:
+            assert not run.run()
+        assert "gave up the evaluation" in " ".join(reporter.messages)
+        assert reporter.evaluated[-1][2] == 4, "it played on"
+        assert evaluated() == [0]
+        assert 200 <= int(Checkpoints(tmp_path / "checkpoints").latest(print).name) < 204
+    run = train(tmp_path, 300, *bindings)
+    assert [steps // 4 for steps in evaluated()] == [0, 50, run.agent_steps // 4]
+
+
+class FillsTheDisk(Silent):
+    """No file can grow once the untrained agent is evaluated."""
+
+    def message(self, text):
+        super().message(text)
+        if text.startswith("evaluation at 0 "):
+            _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+
+
+def test_a_record_that_cannot_be_written_is_one_line(tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    rarely = [f"Training.{kind}_period_agent_steps = 1_000_000" for kind in ("log", "checkpoint")]
+    with prepared(tmp_path, 3_000, *rarely, reporter=FillsTheDisk()) as run:
+        try:
+            with pytest.raises(UserError, match=r"the record at \d+ .*look at the disk of"):
+                run.run()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    files = (run._log._episodes_file, run._log._evaluations_file)
+    assert all(file.closed for file in files)
+
+
+def test_a_resumed_run_draws_other_noise(tmp_path):
+    def drawn():
+        with prepared(tmp_path, 200) as run:
+            try:
+                return tf.random.uniform([4]).numpy().tolist()
+            finally:
+                run._log.close()
+                run._replay.close()
+
+    first = drawn()
+    assert drawn() == first
+    train(tmp_path, 100)
+    assert drawn() != first
+
+
+@pytest.mark.parametrize(
+    ("file", "binding"),
+    [
+        ("c51.gin", "DQN.loss = 'huber'"),
+        ("qr_dqn.gin", "DQN.loss = 'mse'"),
+        ("iqn.gin", "DQN.loss = 'huber'"),
+        ("iqn.gin", "QRDQN.num_quantiles = 500"),
+    ],
+)
+def test_what_an_algorithm_has_no_use_for_is_refused(tmp_path, file, binding):
+    configuration.load(["space_invaders.gin", file], [*BINDINGS, binding])
+    unused = f"nothing in this run uses {binding.split()[0]}"
+    with RunDirectory(tmp_path) as owned, pytest.raises(UserError, match=unused):
+        training.Training(owned, Silent())
 
 
 def test_a_finished_run_has_nothing_left_to_do(tmp_path):

@@ -73,9 +73,9 @@ def train(run_dir: Path, agent_steps: int, *bindings: str, reporter: Silent | No
     return run
 
 
-def start(run_dir: Path, agent_steps: int) -> ForkServerProcess:
+def start(run_dir: Path, agent_steps: int, *bindings: str) -> ForkServerProcess:
     """Starts the same training in a process of its own."""
-    process = _context.Process(target=train, args=(run_dir, agent_steps))
+    process = _context.Process(target=train, args=(run_dir, agent_steps, *bindings))
     process.start()
     return process
 

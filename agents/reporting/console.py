@@ -60,7 +60,7 @@ class Console:
         table = Table(show_header=False)
         for name, value in summary.items():
             table.add_row(name, value)
-        self._console.print(table)
+        self.message(table)
         self._total_agent_steps = total_agent_steps
         self._line_at = time.monotonic()
         self._progress.update(self._bar, completed=agent_steps, total=total_agent_steps)
@@ -110,7 +110,7 @@ class Console:
             parts = parts[:-1]
         self._progress.update(self._bar, description=_SEPARATOR.join(parts))
 
-    def message(self, text: str) -> None:
+    def message(self, text: str | Table) -> None:
         """Prints a line, if the terminal is still there: a run must save without one."""
         with contextlib.suppress(OSError):
             self._console.print(text)
