@@ -180,8 +180,9 @@ class ImportanceExponent:
         require("ImportanceExponent.annealing_agent_steps", steps, steps >= 0, "at least 0")
         if self.initial != self.final and steps == 0:
             raise UserError(
-                f"ImportanceExponent goes from {self.initial:g} to {self.final:g} in no time: "
-                "name its annealing_agent_steps, or make initial and final the same"
+                f"ImportanceExponent goes from {self.initial:g} to {self.final:g} "
+                "in 0 agent steps: name its annealing_agent_steps, or make initial and final "
+                "the same"
             )
 
     def __call__(self, agent_steps: int) -> float:

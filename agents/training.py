@@ -8,6 +8,7 @@ import collections
 import contextlib
 import fractions
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -220,7 +221,9 @@ class Training:
         finally:
             self._thread.shutdown()
             self._replay.close()
-            with self._writing("the record"):
+            # An error under way says more than one of the closing.
+            is_failing = sys.exc_info()[0] is not None
+            with contextlib.suppress(Exception) if is_failing else self._writing("the record"):
                 self._log.close()
         return self.agent_steps >= self._total_agent_steps and not self._evaluation_is_due()
 
@@ -296,6 +299,7 @@ class Training:
         learning["epsilon"] = self._epsilon(self.agent_steps)
         learning["replay_transitions"] = len(self._replay)
         seconds = self.seconds.take()
+        memory.give_back_free_memory()
         with self._writing("the record"):
             self._log.interval(self.agent_steps, self._learner.updates, learning, seconds)
 

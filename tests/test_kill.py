@@ -50,7 +50,7 @@ def test_a_kill_in_the_last_evaluation_loses_no_training(tmp_path):
     logged = training_process.points(tmp_path)["2_evaluation/mean"]
     assert [agent_steps for agent_steps, _ in logged] == evaluated
     assert [int(path.name) for path in (tmp_path / "best").iterdir()] == evaluated[1:]
-    assert [path.name for path in directory.glob("[0-9]*")][-1:] == [trained.name]
+    assert max(path.name for path in directory.glob("[0-9]*")) == trained.name
 
 
 def test_twenty_kills(tmp_path):

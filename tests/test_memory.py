@@ -35,6 +35,16 @@ def test_memory():
     refusal(memory.check_memory, 2 * capacity, "pong")
 
 
+def test_free_memory_is_given_back():
+    blocks = [b"x" * 100_000 for _ in range(2_000)]  # small enough to come from the heap
+    last = blocks.pop()
+    blocks.clear()  # the last block is in the way of what the C library does by itself
+    kept = psutil.Process().memory_info().rss
+    memory.give_back_free_memory()
+    assert psutil.Process().memory_info().rss < kept - 100_000_000
+    assert len(last) == 100_000
+
+
 def test_busy_games_take_more(tmp_path):
     assert "takes up to 6000.00 GB" in refusal(memory.check_memory, MANY, "yars_revenge")
     assert "take up to 6000.00 GB" in refusal(memory.check_disk, MANY, "yars_revenge", tmp_path)

@@ -522,8 +522,8 @@ def test_importance_exponents_out_of_range(argument):
         ImportanceExponent(**argument)
 
 
-def test_importance_exponents_that_change_in_no_time():
-    with pytest.raises(UserError, match=r"from 0.5 to 1 in no time: name its annealing_agent"):
+def test_importance_exponents_that_change_in_no_agent_steps():
+    with pytest.raises(UserError, match=r"from 0.5 to 1 in 0 agent steps: name its annealing_ag"):
         ImportanceExponent(final=1.0)
 
 

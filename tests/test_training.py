@@ -270,11 +270,16 @@ def test_a_resumed_run_draws_other_noise(tmp_path):
         ("qr_dqn.gin", "DQN.loss = 'mse'"),
         ("iqn.gin", "DQN.loss = 'huber'"),
         ("iqn.gin", "QRDQN.num_quantiles = 500"),
+        ("c51.gin", "C51.loss = 'huber'"),
+        ("qr_dqn.gin", "QRDQN.loss = 'huber'"),
+        ("iqn.gin", "IQN.loss = 'huber'"),
+        ("iqn.gin", "IQN.num_quantiles = 500"),
     ],
 )
 def test_what_an_algorithm_has_no_use_for_is_refused(tmp_path, file, binding):
     configuration.load(["space_invaders.gin", file], [*BINDINGS, binding])
-    unused = f"nothing in this run uses {binding.split()[0]}"
+    agent, argument = binding.split()[0].split(".")
+    unused = rf"nothing in this run uses {agent}\.{argument}|{agent} has no use for {argument}"
     with RunDirectory(tmp_path) as owned, pytest.raises(UserError, match=unused):
         training.Training(owned, Silent())
 

@@ -10,8 +10,8 @@ transition (`_loss_per_transition`; where the outputs are values, only their tar
 `_next_outputs`).
 """
 
-from collections.abc import Callable
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
 
 import tensorflow as tf
 from tf_agents.agents import tf_agent
@@ -169,6 +169,15 @@ class DQN(dqn_agent.DqnAgent):
             implicit quantiles at random fractions. Without it equal observations have equal values.
         """
         return self._expectation(self._outputs(self._online, observation, training))
+
+    def _refuse(self, argument: str, kwargs: Mapping[str, Any]) -> None:
+        """For an agent that gives its base class an argument itself.
+
+        Raises:
+          UserError: it is bound for this agent, too.
+        """
+        if argument in kwargs:
+            raise UserError(f"{type(self).__name__} has no use for {argument}: leave it out")
 
     def _make_model(self, network: Callable[..., tf.keras.Model]) -> tf.keras.Model:
         return network(self.num_actions)

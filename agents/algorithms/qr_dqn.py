@@ -58,7 +58,8 @@ class QRDQN(DQN):
         require("QRDQN.kappa", kappa, kappa > 0, "above 0")
         self._num_quantiles = num_quantiles
         self._kappa = kappa
-        # Given, though of no use here: so a binding of it is one that nothing uses.
+        self._refuse("loss", kwargs)
+        # Given, though of no use here: so a binding of DQN.loss is one that nothing uses.
         super().__init__(num_actions, loss="mse", **kwargs)
 
     def _make_model(self, network: Callable[..., tf.keras.Model]) -> tf.keras.Model:
