@@ -208,12 +208,15 @@ def _cut_lines(path: Path, keeps: Callable[[str], bool], header: int = 0) -> lis
 
 
 def _cut_events(path: Path, last_step: int, last_evaluation: int | None) -> None:
-    """Rewrites an event file without a torn end and without what came after these steps."""
+    """Rewrites an event file without a torn end and without what came after these steps.
+
+    The last evaluation is not after the last step.
+    """
     evaluated = -1 if last_evaluation is None else last_evaluation
 
     def keeps(event: tf.compat.v1.Event) -> bool:
         is_evaluation = any(value.tag.startswith(_EVALUATION) for value in event.summary.value)
-        return event.step <= (min(evaluated, last_step) if is_evaluation else last_step)
+        return event.step <= (evaluated if is_evaluation else last_step)
 
     if last_step < 0:
         path.unlink()

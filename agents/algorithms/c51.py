@@ -49,9 +49,7 @@ class C51(DQN):
         require("C51.v_max", v_max, v_max > v_min, f"above v_min, which is {v_min}")
         self._num_atoms = num_atoms
         self._v_min, self._v_max = v_min, v_max
-        self._refuse("loss", kwargs)
-        # Given, though of no use here: so a binding of DQN.loss is one that nothing uses.
-        super().__init__(num_actions, loss="mse", **kwargs)
+        super().__init__(num_actions, **self._with(kwargs, loss="mse"))  # of no use here
 
     def _make_model(self, network: Callable[..., tf.keras.Model]) -> tf.keras.Model:
         return network(self.num_actions, atoms=self._num_atoms)

@@ -170,14 +170,17 @@ class DQN(dqn_agent.DqnAgent):
         """
         return self._expectation(self._outputs(self._online, observation, training))
 
-    def _refuse(self, argument: str, kwargs: Mapping[str, Any]) -> None:
-        """For an agent that gives its base class an argument itself.
+    def _with(self, kwargs: Mapping[str, Any], **own: Any) -> dict[str, Any]:
+        """The arguments for a base class, some of which are this agent's own to give.
+
+        So a user's binding of these, such as `DQN.loss`, is one that nothing uses.
 
         Raises:
-          UserError: it is bound for this agent, too.
+          UserError: one of them is bound for this agent, as in `C51.loss`.
         """
-        if argument in kwargs:
+        for argument in own.keys() & kwargs.keys():
             raise UserError(f"{type(self).__name__} has no use for {argument}: leave it out")
+        return {**kwargs, **own}
 
     def _make_model(self, network: Callable[..., tf.keras.Model]) -> tf.keras.Model:
         return network(self.num_actions)

@@ -53,8 +53,7 @@ class IQN(QRDQN):
         self._num_target_tau = num_target_tau
         self._num_action_tau = num_action_tau
         self._num_cosines = num_cosines
-        self._refuse("num_quantiles", kwargs)
-        super().__init__(num_actions, num_quantiles=num_tau, **kwargs)
+        super().__init__(num_actions, **self._with(kwargs, num_quantiles=num_tau))
 
     def _make_model(self, network: Callable[..., tf.keras.Model]) -> tf.keras.Model:
         return network(self.num_actions, cosines=self._num_cosines)

@@ -58,9 +58,7 @@ class QRDQN(DQN):
         require("QRDQN.kappa", kappa, kappa > 0, "above 0")
         self._num_quantiles = num_quantiles
         self._kappa = kappa
-        self._refuse("loss", kwargs)
-        # Given, though of no use here: so a binding of DQN.loss is one that nothing uses.
-        super().__init__(num_actions, loss="mse", **kwargs)
+        super().__init__(num_actions, **self._with(kwargs, loss="mse"))  # of no use here
 
     def _make_model(self, network: Callable[..., tf.keras.Model]) -> tf.keras.Model:
         return network(self.num_actions, atoms=self._num_quantiles)
