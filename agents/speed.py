@@ -66,7 +66,10 @@ def loop_bindings(replay_transitions: int, agent_steps: int) -> list[str]:
 
 
 class _Stopwatch:
-    """A reporter of `Training` that times it from the end of the warm-up to the last step."""
+    """A reporter of `Training` that times it from the end of the warm-up to the last step.
+
+    The last step itself is left out: the run is saved and evaluated in it.
+    """
 
     def __init__(self, start_agent_steps: int):
         self._start_agent_steps = start_agent_steps
@@ -74,10 +77,10 @@ class _Stopwatch:
         self.seconds: Mapping[str, float] = {}
 
     def start(self, summary: Mapping[str, str], agent_steps: int, total_agent_steps: int) -> None:
-        pass
+        self._total_agent_steps = total_agent_steps
 
     def progress(self, agent_steps: int, **values: float | None) -> None:
-        if agent_steps >= self._start_agent_steps:
+        if self._start_agent_steps <= agent_steps < self._total_agent_steps:
             point = time.perf_counter(), agent_steps, dict(self.seconds)
             self._points = [*self._points[:1], point]
 

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -316,6 +317,22 @@ def test_a_writer_does_not_run_ahead(make_replay):
         replay.write(TimeStep(step_type, one, one, stack), np.zeros(1, np.int32))
         if step % 100 == period - 2:  # after as many writes as lie between two looks
             assert step - MAX_PENDING_ITEMS - period < len(replay) <= step
+
+
+def test_threads_of_the_replay_take_no_core_from_the_one_that_writes(make_replay):
+    def policies():
+        found = {}
+        for thread in map(int, os.listdir("/proc/self/task")):
+            with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+                found[thread] = os.sched_getscheduler(thread)
+        return found
+
+    before = policies()
+    make_replay(num_envs=3)
+    after = policies()
+    begun = [policy for thread, policy in after.items() if thread not in before]
+    assert begun.count(os.SCHED_BATCH) >= 3  # one for each writer
+    assert after[threading.get_native_id()] == before[threading.get_native_id()] == os.SCHED_OTHER
 
 
 def run_ahead(replay):

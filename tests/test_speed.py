@@ -41,6 +41,15 @@ def test_what_follows_one_another_in_the_loop_adds_up_to_no_more_than_the_loop()
     assert figures["acting"] + max(learning, stepping) <= per_update
 
 
+def test_the_loop_is_timed_up_to_its_last_step():
+    watch = speed._Stopwatch(200)
+    watch.seconds = dict.fromkeys(STAGES, 0.0)
+    watch.start({}, 0, 600)
+    for agent_steps in range(0, 601, 4):
+        watch.progress(agent_steps)
+    assert watch.passed()[1] == 596 - 200
+
+
 def test_every_stage_alone():
     load("q_network.precision = 'float32'")
     figures = speed.time_stages()
