@@ -9,7 +9,8 @@
 A checkpoint is written in `checkpoints/.partial`, and renamed when its manifest is on the disk:
 under its final name it is complete, wherever the process is killed.
 
-    best/000000400000/                 the agent that evaluated best, without what a resume needs
+    best/000000400000/                 the agent that evaluated best, without what a resume needs;
+                                       before it those that were it at a kept checkpoint or later
         agent/ckpt.*
         evaluation.json                its mean score
 
@@ -84,6 +85,10 @@ class Checkpoints:
             _remove(old)
         return final
 
+    def oldest_agent_steps(self) -> int:
+        """Of those that are kept, the only ones that a run can go back to; at least one must be."""
+        return int(numbered(self._directory)[0].name)
+
     def latest(self, warn: Callable[[str], None]) -> Path | None:
         """The newest checkpoint whose files are all there and whole; None if there is none.
 
@@ -123,16 +128,17 @@ class BestAgent:
     def offer(self, agent_steps: int, agent: tf.Module, mean: float) -> None:
         """Keeps the agent if no kept one has a better mean.
 
-        The ones before stay until `prune`, since a killed run may go back behind this one.
+        The ones before stay until `prune`, since the run may have to go back behind this one.
         """
         kept = numbered(self._directory)  # each better than the one before
         if kept and mean < json.loads((kept[-1] / _EVALUATION).read_text())["mean"]:
             return
         _keep(self._directory, agent_steps, agent, {"mean": mean})
 
-    def prune(self) -> None:
-        """Removes all but the best; call it when a checkpoint was saved."""
-        for path in numbered(self._directory)[:-1]:
+    def prune(self, agent_steps: int) -> None:
+        """Removes those that were no longer the best at `agent_steps`, the oldest checkpoint's."""
+        reached = [path for path in numbered(self._directory) if int(path.name) <= agent_steps]
+        for path in reached[:-1]:
             _remove(path)
 
 

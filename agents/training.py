@@ -327,8 +327,6 @@ class Training:
             with self._writing("the evaluated agent"):
                 if self.agent_steps:  # the untrained agent played games of its own
                     self._best.offer(self.agent_steps, self.agent, statistics["mean"])
-                    if self._saved_agent_steps == self.agent_steps:
-                        self._best.prune()
                 self._snapshots.add(self.agent_steps, self.agent)
             with self._writing("the record"):  # last: it says that the evaluation is over
                 self._log.evaluation(self.agent_steps, evaluation)
@@ -349,7 +347,7 @@ class Training:
             self._log.flush()
             path = self._checkpoints.save(self.agent_steps, self.agent, self._replay.save, state)
             self._saved_agent_steps = self.agent_steps
-            self._best.prune()
+            self._best.prune(self._checkpoints.oldest_agent_steps())
         seconds = time.perf_counter() - start
         self._reporter.message(f"saved {as_seen_from_here(path)} in {seconds:.1f} s")
 

@@ -170,15 +170,37 @@ def kept_best(directory):
     return {agent_steps: model.variable.numpy() for agent_steps, model in found.items()}
 
 
-def test_only_a_better_agent_is_kept_and_the_others_go_with_the_next_checkpoint(tmp_path):
+def test_only_a_better_agent_is_kept(tmp_path):
     best = BestAgent(tmp_path, 0)
-    for agent_steps, mean in ((0, 3.0), (100, 5.0), (200, 4.0), (300, 5.0)):
+    for agent_steps, mean in ((0, 3.0), (100, 5.0), (200, 4.0), (300, 5.0), (400, 4.9)):
         best.offer(agent_steps, Model(mean), mean)
     assert kept_best(tmp_path) == {0: 3.0, 100: 5.0, 300: 5.0}
-    best.prune()
-    assert kept_best(tmp_path) == {300: 5.0}
-    best.offer(400, Model(4.9), 4.9)
-    assert kept_best(tmp_path) == {300: 5.0}
+
+
+@pytest.mark.parametrize(
+    ("oldest_checkpoint", "kept"),
+    [(99, [50, 100, 300]), (100, [100, 300]), (299, [100, 300]), (300, [300]), (400, [300])],
+)
+def test_what_was_the_best_at_a_kept_checkpoint_stays(tmp_path, oldest_checkpoint, kept):
+    best = BestAgent(tmp_path, 0)
+    for agent_steps in (50, 100, 300):
+        best.offer(agent_steps, Model(1.0), agent_steps)
+    best.prune(oldest_checkpoint)
+    assert list(kept_best(tmp_path)) == kept
+
+
+def test_a_run_that_goes_back_behind_a_damaged_checkpoint_has_the_best_agent_of_then(
+    kept, tmp_path
+):
+    best = BestAgent(tmp_path / "best", 0)
+    for agent_steps in (100, 200, 300):
+        best.offer(agent_steps, Model(float(agent_steps)), agent_steps)
+        newest = save(kept, agent_steps)
+        best.prune(kept.oldest_agent_steps())
+    (newest / "state.json").unlink()
+    goes_on_from = kept.latest(lambda warning: None)
+    BestAgent(tmp_path / "best", int(goes_on_from.name))
+    assert kept_best(tmp_path / "best") == {200: 200.0}
 
 
 def test_a_run_that_goes_back_has_the_best_agent_of_before(tmp_path):
