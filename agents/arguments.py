@@ -1,7 +1,8 @@
 """In: a function with annotated arguments. Out: the same one, which checks what it is given.
 
-Checked are int, float, str, bool, None, Literal and unions of these; any other annotation passes.
-An int serves as a float; a bool serves as neither.
+Checked are int, float, str, bool, None, Literal, Callable and unions of these; any other annotation
+passes. An int serves as a float; a bool serves as neither. A class serves as a Callable that
+returns it or a base of it.
 """
 
 import contextlib
@@ -75,6 +76,9 @@ def _allowed(hint: Any) -> str:
     for member in _members(hint):
         if typing.get_origin(member) is typing.Literal:
             words += map(repr, typing.get_args(member))
+        elif typing.get_origin(member) is Callable:
+            made = typing.get_args(member)[1]
+            words.append(f"a reference, @name, to what makes a {getattr(made, '__name__', made)}")
         elif member in _WORDS:
             words.append(_WORDS[member])
         else:
@@ -86,6 +90,10 @@ def _fits(value: Any, member: Any) -> bool:
     if typing.get_origin(member) is typing.Literal:
         choices = typing.get_args(member)
         return any(value == choice and type(value) is type(choice) for choice in choices)
+    if typing.get_origin(member) is Callable:
+        made = typing.get_args(member)[1]
+        is_class = inspect.isclass(value) and inspect.isclass(made)
+        return issubclass(value, made) if is_class else callable(value)
     if isinstance(value, bool):
         return member is bool
     return isinstance(value, {int: numbers.Integral, float: numbers.Real}.get(member, member))

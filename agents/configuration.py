@@ -271,12 +271,23 @@ def _key(statement: config_parser.BindingStatement, at: _Source) -> _Key:
         found = _lookup(name)
     except UserError as error:
         raise UserError(f"{at}{error}") from None
-    parameters = _parameters(found)
+    parameters = _bindable(found)
     known = [parameter.name for parameter in parameters]
     if argument not in known and not any(p.kind is p.VAR_KEYWORD for p in parameters):
         remedy = _did_you_mean(argument, known) or f"it has {', '.join(known)}"
         raise UserError(f"{at}unknown parameter {argument!r} of {_name(found)}: {remedy}")
     return scope, found.selector, argument
+
+
+def _bindable(found: gin_config.Configurable) -> list[inspect.Parameter]:
+    """The parameters that gin may set: where a signature has a `*`, the code passes those before.
+
+    `Replay.scratch_dir` is such a one: Reverb deletes what it finds there.
+    """
+    parameters = _parameters(found)
+    after = [p for p in parameters if p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD)]
+    has_star = any(p.kind is p.KEYWORD_ONLY for p in parameters)
+    return after if has_star and found.selector.startswith("agents.") else parameters
 
 
 def _parameters(found: gin_config.Configurable) -> list[inspect.Parameter]:

@@ -116,8 +116,21 @@ def _check(folder: Path, repo_id: str) -> None:
     _check_configuration(folder, repo_id)
     configuration.load([str(folder / "config.gin")], are_composed=True)
     configuration.check_own()
+    _check_agreement(folder, repo_id)
     if Checkpoints(folder / "checkpoints").latest(lambda damage: None) is None:
         raise UserError(f"{repo_id} holds no checkpoint")
+
+
+def _check_agreement(folder: Path, repo_id: str) -> None:
+    """What reports read of a run must be what it is made of."""
+    try:
+        described = json.loads((folder / "config.json").read_text())
+        differing = configuration.differences(described, configuration.bindings())
+    except (ValueError, AttributeError, TypeError) as e:
+        raise UserError(f"{repo_id} has a config.json that cannot be read ({e})") from e
+    if differing:
+        name = differing[0].partition(":")[0]
+        raise UserError(f"{repo_id} has a config.gin and a config.json that differ in {name}")
 
 
 def _check_configuration(folder: Path, called: str) -> None:

@@ -45,6 +45,19 @@ class Profiler:
             return self._write(updates - self._begin)
         return None
 
+    def close(self) -> str | None:
+        """Call when the loop is over.
+
+        Returns:
+          Where it ended before the trace did, a line about that.
+        """
+        if self._end == math.inf:
+            return None
+        if self._end is not None:
+            tf.profiler.experimental.stop(save=False)
+        needed = WARM_UP_UPDATES + PROFILED_UPDATES
+        return f"no trace: the run did not last for the {needed} updates that one needs"
+
     def _write(self, updates: float) -> str:
         tf.profiler.experimental.stop()
         newest = max(self._directory.glob("plugins/profile/*/*.xplane.pb"))

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-import gin
 import tensorflow as tf
 
 from agents import configuration, protocols
@@ -19,7 +18,7 @@ from agents.environments import AtariEnvironment
 from agents.errors import NotYetError, UserError
 from agents.networks import Precision
 from agents.run_directory import start_facts
-from agents.training import Training
+from agents.training import make_agent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +58,7 @@ def restore_agent(
     _load_configuration(run_dir / "config.gin", precision, protocol)
     path = _checkpoint(run_dir, agent_steps)
     env = AtariEnvironment(num_envs=1, num_threads=1)
-    agent = gin.get_bindings(Training)["agent"](env.num_actions)
+    agent = make_agent(env.num_actions)
     _set_networks(agent, path)
     return RestoredAgent(agent, env, int(path.name), commit)
 

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import gin
 import numpy as np
 import tensorflow as tf
 from ale_py.vector_env import AtariVectorEnv
@@ -24,6 +23,7 @@ from agents import configuration
 from agents.algorithms.dqn import DQN, observation_spec
 from agents.collection import EpsilonGreedy
 from agents.environments import AtariEnvironment
+from agents.errors import UserError
 from agents.learner import Learner
 from agents.networks import OBSERVATION_SHAPE, precision_policy, q_network
 from agents.replay import (
@@ -34,7 +34,7 @@ from agents.replay import (
     to_transition,
 )
 from agents.run_directory import RunDirectory
-from agents.training import Training
+from agents.training import Training, make_agent
 
 STAGES = ("environment", "acting", "writing", "sampling", "learning")
 WARM_UP_AGENT_STEPS = 2_000  # after the first update
@@ -102,7 +102,13 @@ def time_loop(replay_transitions: int, agent_steps: int) -> dict[str, float]:
 
     Returns:
       "agent_steps_per_second", and milliseconds per update by stage.
+
+    Raises:
+      UserError: there is no time between two steps of all environments within so many agent steps.
     """
+    fewest = 3 * configuration.argument(AtariEnvironment, "num_envs")  # the last is not timed
+    if agent_steps < fewest:
+        raise UserError(f"{agent_steps} agent steps are too few to time: name at least {fewest}")
     watch = _Stopwatch(replay_transitions + WARM_UP_AGENT_STEPS)
     with tempfile.TemporaryDirectory() as folder, RunDirectory(Path(folder)) as run_dir:
         run = Training(run_dir, watch)
@@ -124,9 +130,9 @@ def time_stages() -> dict[str, float]:
       DqnAgent with plain Keras layers and Keras' new Adam, of a transition made beforehand), per
       update.
     """
-    env = AtariEnvironment(num_envs=configuration.argument(AtariEnvironment, "num_envs"))
+    env = AtariEnvironment()
     n = env.batch_size
-    agent = gin.get_bindings(Training)["agent"](env.num_actions)
+    agent = make_agent(env.num_actions)
     rng = np.random.default_rng(0)
     actions = rng.integers(env.num_actions, size=n, dtype=np.int32)
     bare = AtariVectorEnv(env.game, n, frameskip=env.frameskip, **env.ale_rules)

@@ -19,7 +19,7 @@ import gin
 import numpy as np
 import tensorflow as tf
 
-from agents import checkpoints, configuration, memory
+from agents import arguments, checkpoints, configuration, memory
 from agents.algorithms.dqn import DQN
 from agents.checkpoints import BestAgent, Checkpoints, Snapshots
 from agents.collection import EpsilonGreedy, LinearEpsilon, StageSeconds, VectorDriver
@@ -257,6 +257,8 @@ class Training:
             )
         if self.agent_steps != self._saved_agent_steps:
             self._save()
+        if profiler and (report := profiler.close()):
+            self._reporter.message(report)
 
     def _evaluation_is_due(self) -> bool:
         """Also where the last process was killed or stopped before its evaluation was over."""
@@ -399,6 +401,17 @@ def _counted(number: int, thing: str) -> str:
 def _crosses(before: int, after: int, period: int) -> bool:
     """Whether a multiple of the period lies in (before, after]."""
     return after // period > before // period
+
+
+def make_agent(num_actions: int) -> DQN:
+    """The agent of the present configuration, with fresh networks.
+
+    Raises:
+      UserError: nothing that makes an agent is bound to `Training.agent`.
+    """
+    agent = gin.get_bindings(Training).get("agent")
+    arguments.check("Training.agent", agent, arguments.hints(Training.__init__)["agent"])
+    return agent(num_actions)
 
 
 def run_name() -> str:

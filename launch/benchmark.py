@@ -14,22 +14,23 @@ from pathlib import Path
 
 from absl import flags
 
+from agents.errors import UserError
 from launch import command
 
 FLAGS = flags.FLAGS
 command.define_gin_flags()
 flags.DEFINE_multi_integer(
-    "num_envs", None, "Environments; several are timed one by one; default: the gin files'."
+    "num_envs", None, "Environments; several are timed one by one; default: the gin files'.", 1
 )
-flags.DEFINE_integer("batch_size", None, "Transitions per update; default: the gin files'.")
+flags.DEFINE_integer("batch_size", None, "Transitions per update; default: the gin files'.", 1)
 flags.DEFINE_enum(
     "precision",
     None,
     ["auto", "float32", "mixed_bfloat16"],
     "Of the network; default: the gin files'.",
 )
-flags.DEFINE_integer("replay_transitions", 10_000, "In the replay when the timing begins.")
-flags.DEFINE_integer("agent_steps", 12_000, "That are timed in the loop.")
+flags.DEFINE_integer("replay_transitions", 10_000, "In the replay when the timing begins.", 1)
+flags.DEFINE_integer("agent_steps", 12_000, "That are timed in the loop.", 1)
 flags.DEFINE_enum("what", "all", ["all", "loop", "stages"], "What is timed.")
 flags.DEFINE_string("json", None, "A file for the figures and the machine.")
 
@@ -41,6 +42,8 @@ def main(argv: list[str]) -> None:
     from agents.reporting.console import native_stderr_to
     from agents.run_directory import environment_facts
 
+    if FLAGS.json and not (folder := Path(FLAGS.json).parent).is_dir():
+        raise UserError(f"there is no folder {folder}: make it or choose another --json")
     loops, stages = [], []
     for given in FLAGS.num_envs or [None]:
         values = {

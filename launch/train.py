@@ -42,8 +42,9 @@ def main(argv: list[str]) -> None:
         return f" (near it: {', '.join(map(str, runs))})" if runs else ""
 
     if FLAGS.resume is True and not has_checkpoint:
-        where = run_dir or "--run_dir"
-        raise UserError(f"nothing to resume: {where} has no checkpoint{near()}")
+        if not run_dir:
+            raise UserError("nothing to resume: name a run, as in --run_dir=runs/NAME")
+        raise UserError(f"nothing to resume: {run_dir} has no checkpoint{near()}")
     if FLAGS.resume is False and has_checkpoint:
         raise UserError(f"{run_dir} holds a run already: choose another --run_dir")
     own = run_dir / "config.gin" if run_dir and not FLAGS.gin_file else None

@@ -472,8 +472,8 @@ def test_an_own_configuration_names_this_package_only():
     ("binding", "message"),
     [
         ("Training.agent = @dqn_agent.DqnAgent", r"Training\.agent names tf_agents\..*DqnAgent"),
-        ("Training.agent = [{'a': @dqn_agent.DqnAgent()}]", r"Training\.agent names tf_agents\."),
-        ("Training.agent = %X\nX = (@dqn_agent.DqnAgent,)", r"Training\.agent names tf_agents\."),
+        ("C51.network = [{'a': @dqn_agent.DqnAgent()}]", r"C51\.network names tf_agents\."),
+        ("C51.network = %X\nX = (@dqn_agent.DqnAgent,)", r"C51\.network names tf_agents\."),
         ("dqn_agent.DqnAgent.gamma = 0.5", r"DqnAgent\.gamma names tf_agents\."),
     ],
 )
@@ -481,6 +481,16 @@ def test_a_configuration_from_elsewhere_may_name_nothing_else(write, binding, me
     configuration.load([write("theirs.gin", binding)])
     with pytest.raises(UserError, match=message):
         configuration.check_own()
+
+
+@pytest.mark.parametrize(
+    ("binding", "parameter"),
+    [("Replay.scratch_dir = '/home'", "scratch_dir"), ("Training.run_dir = 'x'", "run_dir")],
+)
+def test_what_the_code_passes_is_not_bound(binding, parameter):
+    line = error_of([], [binding])
+    assert f"unknown parameter '{parameter}' of " in line
+    assert f", {parameter}" not in line.partition("it has")[2]
 
 
 def test_bindings_are_read_without_effect(write):

@@ -3,8 +3,22 @@
 import gzip
 import json
 
+import pytest
+import tensorflow as tf
+
 from agents import profiling
 from tests.training_process import Silent, prepared
+
+
+@pytest.mark.parametrize("agent_steps", [140, 340])  # 40 and 240 updates
+def test_a_run_that_is_too_short_for_a_trace_says_so(tmp_path, agent_steps):
+    ratio = "Training.updates_per_agent_step = 1.0"
+    reporter = Silent()
+    with prepared(tmp_path, agent_steps, ratio, reporter=reporter) as run:
+        run.run(profile=True)
+    assert "no trace: the run did not last for the 300 updates that one needs" in reporter.messages
+    with pytest.raises(tf.errors.UnavailableError):  # none goes on
+        tf.profiler.experimental.stop()
 
 
 def test_a_trace_shows_the_games_stepped_while_the_agent_learns(tmp_path):

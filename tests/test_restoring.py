@@ -13,7 +13,7 @@ from agents.algorithms.dqn import DQN
 from agents.errors import UserError
 from agents.restoring import restore_agent, saved_agents
 from agents.run_directory import RunDirectory
-from agents.training import Training
+from agents.training import make_agent
 from tests.fake_runs import replace_best
 
 OBSERVATIONS = np.random.default_rng(0).integers(0, 256, (16, 84, 84, 4), np.uint8)
@@ -37,7 +37,7 @@ def q_values(agent: DQN) -> np.ndarray:
 @pytest.mark.parametrize(("wanted", "agent_steps"), [(None, 600), (304, 304)])
 def test_the_agent_is_the_one_a_resumed_training_would_have(small_run, wanted, agent_steps):
     restored = restore_agent(small_run, wanted)
-    resumed = gin.get_bindings(Training)["agent"](6)
+    resumed = make_agent(6)
     untrained = q_values(resumed)
     checkpoints.load_agent(small_run / "checkpoints" / f"{agent_steps:012d}", resumed)
     np.testing.assert_array_equal(q_values(restored.agent), q_values(resumed))

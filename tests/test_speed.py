@@ -6,6 +6,7 @@ import gin
 import pytest
 
 from agents import configuration, speed
+from agents.errors import UserError
 from agents.speed import STAGES
 from tests.training_process import command
 
@@ -48,6 +49,12 @@ def test_the_loop_is_timed_up_to_its_last_step():
     for agent_steps in range(0, 601, 4):
         watch.progress(agent_steps)
     assert watch.passed()[1] == 596 - 200
+
+
+def test_too_short_a_loop_is_refused():
+    load()
+    with pytest.raises(UserError, match="11 agent steps are too few to time: name at least 12"):
+        speed.time_loop(200, 11)
 
 
 def test_every_stage_alone():
