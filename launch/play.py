@@ -4,7 +4,8 @@
     python launch/play.py --address=http://localhost:8501 --model=space_invaders --episodes=20
     python launch/play.py --model=space_invaders --repeat_action_probability=0 --noop_max=30
 
-It needs no TensorFlow. The games are those of an evaluation with the same seed and protocol.
+It needs no TensorFlow. The games are those of an evaluation with the same seed and rules, for a
+model of the game's minimal action set and a frame skip of 4.
 """
 
 import time
@@ -42,6 +43,7 @@ def main(argv: list[str]) -> None:
     if game not in roms.get_all_rom_ids():
         raise UserError(f"ALE has no game {game!r}: name one, as in --game=space_invaders")
     ask = connect(FLAGS.address, FLAGS.model)
+    remedy = f"does a server at --address={FLAGS.address} have --model={FLAGS.model}?"
     env = AtariVectorEnv(
         game,
         FLAGS.episodes,
@@ -60,9 +62,9 @@ def main(argv: list[str]) -> None:
             rows = [stack.tobytes() for stack in frames.transpose(0, 2, 3, 1)]
             answer = ask("serving_bytes", "observation_bytes", np.array(rows, object))
         except grpc.RpcError as e:
-            raise UserError(f"{FLAGS.address} answers: {e.code().name}: {e.details()}") from e
+            raise UserError(f"{e.code().name}: {e.details()}; {remedy}") from e
         except requests.RequestException as e:
-            raise UserError(f"{FLAGS.address} answers: {e}") from e
+            raise UserError(f"{e}; {remedy}") from e
         num_actions = len(env.ale.get_action_set())
         if answer["q_values"].shape[1] != num_actions:
             raise UserError(f"{FLAGS.model} is not of {game}, which has {num_actions} actions")

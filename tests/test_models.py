@@ -139,6 +139,26 @@ def test_a_version_that_stays_broken_is_tried_five_times(models, exported, base_
     assert len(models.reports) == 5
 
 
+def test_a_version_that_is_still_being_copied_is_tried_on(models, exported, base_path):
+    serving.add_version(exported, base_path / "aside", 1)
+    (base_path / "1").mkdir()
+    it = models()
+    for step in range(7):
+        (base_path / "1" / "note").write_text("x" * step)
+        assert poll(it) == {1: "END"}
+    assert len(models.reports) == 7
+    shutil.rmtree(base_path / "1")
+    assert poll(it) == {1: "END"}
+    (base_path / "aside" / "1").rename(base_path / "1")
+    assert poll(it) == {1: "AVAILABLE"}
+
+
+def test_a_number_that_no_version_can_have_is_none(models, exported, base_path):
+    serving.add_version(exported, base_path, 1)
+    (base_path / str(2**63)).mkdir()
+    assert poll(models()) == {1: "AVAILABLE"}
+
+
 def test_a_bad_warm_up_request_fails_the_load(models, exported, base_path):
     serving.add_version(exported, base_path, 1)
     warm_up = base_path / "1" / "assets.extra" / "tf_serving_warmup_requests"

@@ -209,12 +209,23 @@ def test_a_config_file_names_models_policies_and_labels(tmp_path):
     )
     (config,) = read_configs(path)
     assert (config.name, config.base_path, config.version_labels) == ("a", "/a", {"stable": 1})
+    alike = "config { name: 'a' base_path: '/a' }"
+    path.write_text(f"model_config_list {{ {alike} {alike} }}")
+    with pytest.raises(UserError, match="has 2 models of the name 'a': rename one"):
+        read_configs(path)
     path.write_text("model_config_lists {}")
     with pytest.raises(UserError, match='has no field named "model_config_lists"'):
         read_configs(path)
     path.write_text("")
     with pytest.raises(UserError, match="names no model"):
         read_configs(path)
+
+
+def test_a_model_that_has_no_version_yet_is_told_of(tmp_path):
+    (tmp_path / "policy").mkdir()
+    with serving.served(serving.config(tmp_path / "policy")) as server:
+        line = f"policy: {tmp_path / 'policy'} has no version that can be served yet"
+        assert server.reports == [line]
 
 
 def test_what_cannot_be_served_is_one_line(server, exported, tmp_path):
@@ -224,6 +235,8 @@ def test_what_cannot_be_served_is_one_line(server, exported, tmp_path):
 
     with pytest.raises(UserError, match="is no directory"):
         start(serving.config(tmp_path / "x"))
+    with pytest.raises(UserError, match=f"is one version: name .* versions, {exported.parent}$"):
+        start(serving.config(exported))
     for ports in (Ports(server.ports.grpc, 0), Ports(0, server.ports.rest)):
         with pytest.raises(UserError, match=r"cannot listen on 127\.0\.0\.1"):
             start(serving.config(exported.parent), ports=ports)

@@ -10,11 +10,18 @@ from agents.serving.signatures import preprocess
 
 
 @pytest.mark.parametrize(
-    ("game", "screen_shape"),
-    [("space_invaders", (210, 160)), ("ms_pacman", (210, 160)), ("carnival", (214, 160))],
+    ("game", "screen_shape", "frameskip"),
+    [
+        ("space_invaders", (210, 160), 4),
+        ("freeway", (210, 160), 1),
+        ("ms_pacman", (210, 160), 2),
+        ("carnival", (214, 160), 4),
+    ],
 )
-def test_preprocessing_is_ales(game, screen_shape):
-    env = AtariEnvironment(game, seed=3, num_threads=1, repeat_action_probability=0.0)
+def test_preprocessing_is_ales(game, screen_shape, frameskip):
+    env = AtariEnvironment(
+        game, seed=3, num_threads=1, repeat_action_probability=0.0, frameskip=frameskip
+    )
     actions = examples.random_actions(env.num_actions, 24)
     observations = examples.observations(env, actions)
     frames = examples.frames(game, actions, env.frameskip, seed=3)

@@ -37,7 +37,7 @@ def frames(game: str, actions: np.ndarray, frameskip: int, seed: int = 0) -> np.
     Args:
       game: ALE's name of it.
       actions: int32 [T], one per agent step.
-      frameskip: emulator frames per agent step, at least 2.
+      frameskip: emulator frames per agent step; of a single one ALE takes no maximum.
       seed: of the emulator.
 
     Returns:
@@ -63,5 +63,5 @@ def frames(game: str, actions: np.ndarray, frameskip: int, seed: int = 0) -> np.
     pairs = [*[np.stack([black, black])] * (STACK_SIZE - 1), np.stack([black, start])]
     for action in actions:
         shown = [ale.step(action[None])[0][0, 0] for _ in range(frameskip)]
-        pairs.append(np.stack(shown[-2:]))
+        pairs.append(np.stack([black, *shown][-2:]))
     return np.stack([pairs[t : t + STACK_SIZE] for t in range(len(actions) + 1)])

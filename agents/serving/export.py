@@ -175,6 +175,9 @@ def _write_warm_up(name: str, directory: Path) -> None:
 
 
 def _description(agent: DQN, env: AtariEnvironment, origin: Mapping[str, Any]) -> dict[str, Any]:
+    frames = "one emulator frame"
+    if env.frameskip > 1:
+        frames = f"maximum of the last two of {env.frameskip} emulator frames"
     return {
         "game": env.game,
         "action_meanings": env.action_meanings(),
@@ -188,8 +191,7 @@ def _description(agent: DQN, env: AtariEnvironment, origin: Mapping[str, Any]) -
             "shape": list(OBSERVATION_SHAPE),
             "dtype": "uint8",
             "frames": f"the last {STACK_SIZE} agent steps, oldest first; black before the game",
-            "frame": f"maximum of the last two of {env.frameskip} emulator frames, "
-            f"ALE grayscale 0 to 255, area-resized to {FRAME_SIZE}x{FRAME_SIZE}",
+            "frame": f"{frames}, ALE grayscale 0 to 255, area-resized to {FRAME_SIZE}x{FRAME_SIZE}",
             "emulator_frames_per_agent_step": env.frameskip,
         },
     }

@@ -45,7 +45,7 @@ def write_onnx(version: Path) -> None:
         import tf2onnx  # pyright: ignore[reportMissingImports]
     except ImportError as e:
         raise UserError(
-            f"--format=onnx needs {e.name}: pip install --constraint constraints.txt '.[onnx]'"
+            f"--format=onnx needs {e.name}: pip install -c constraints.txt -e '.[onnx]'"
         ) from e
     path = str(version / "assets.extra" / "policy.onnx")
     loaded = tf.saved_model.load(str(version))  # holds the variables

@@ -14,11 +14,13 @@ import grpc
 from tensorflow_serving.apis import get_model_status_pb2, model_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
+from agents.memory import occupied_bytes
 from agents.serving.servable import Servable
 from agents.serving.status import RequestError, invalid
 
 _POLL_SECONDS = 1
-_MAX_LOADS = 5  # tries; a version may be copied while it is read
+_MAX_FAILURES = 5  # of a version as it is; one that is still being copied grows
+_MAX_VERSION = 2**63 - 1  # what TF Serving's messages hold
 
 Status: TypeAlias = get_model_status_pb2.ModelVersionStatus
 
@@ -43,6 +45,10 @@ class Models:
 
     def __contains__(self, name: str) -> bool:
         return name in self._models
+
+    def has_versions(self, name: str) -> bool:
+        """Whether one of this model is loaded."""
+        return bool(self._models[name].servables)
 
     async def poll(self) -> None:
         """Looks at the directories once; loads, then unloads."""
@@ -115,18 +121,28 @@ class _Model:
         self._config = config
         self._on_batch = on_batch
         self._report = report
-        self._loads = collections.Counter()
+        self._failures = collections.Counter[tuple[int, int]]()  # by version and its bytes
 
     async def poll(self) -> None:
         try:
             names = [path.name for path in Path(self._config.base_path).iterdir()]
         except OSError:
             return  # out of reach for now; what is loaded stays
-        there = {int(name): name for name in names if name.isascii() and name.isdecimal()}
+        there = {
+            int(name): name
+            for name in names
+            if name.isascii() and name.isdecimal() and int(name) <= _MAX_VERSION
+        }
+        for key in [key for key in self._failures if key[0] not in there]:
+            del self._failures[key]
         wanted = self._wanted(sorted(there))
         for version in wanted:
-            if version not in self.servables and self._loads[version] < _MAX_LOADS:
-                await self._load(version, Path(self._config.base_path, there[version]))
+            directory = Path(self._config.base_path, there[version])
+            key = version, occupied_bytes(directory)
+            if version in self.servables or self._failures[key] == _MAX_FAILURES:
+                continue
+            if not await self._load(version, directory):
+                self._failures[key] += 1
         if self.servables.keys() & wanted or not wanted:
             for version in self.servables.keys() - wanted:
                 self._unload(version)
@@ -140,8 +156,7 @@ class _Model:
             return set(there) & set(policy.specific.versions)
         return set(there[-max(policy.latest.num_versions, 1) :])
 
-    async def _load(self, version: int, directory: Path) -> None:
-        self._loads[version] += 1
+    async def _load(self, version: int, directory: Path) -> bool:
         self._set(version, Status.LOADING)
         try:
             servable = await asyncio.to_thread(Servable, directory, version, self._on_batch)
@@ -149,14 +164,14 @@ class _Model:
             message = " ".join(str(e).split())
             self._set(version, Status.END, grpc.StatusCode.UNKNOWN, message)
             self._report(f"{self._config.name}: version {version} cannot be loaded: {message}")
-            return
+            return False
         self.servables[version] = servable
         self._set(version, Status.AVAILABLE)
         self._report(f"{self._config.name}: version {version} is served")
+        return True
 
     def _unload(self, version: int) -> None:
         del self.servables[version]
-        self._loads[version] = 0
         self._set(version, Status.END)
         self._report(f"{self._config.name}: version {version} is no longer served")
 

@@ -1,7 +1,9 @@
 """The development server: TF Serving's interface, by gRPC and REST, over exported versions."""
 
 import asyncio
+import collections
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -31,7 +33,7 @@ def read_configs(path: Path) -> list[ModelConfig]:
     """The models of a file as TF Serving's `--model_config_file` takes it.
 
     Raises:
-      UserError: it cannot be read, or names no model.
+      UserError: it cannot be read, names no model, or names two alike.
     """
     config = model_server_config_pb2.ModelServerConfig()
     try:
@@ -40,7 +42,21 @@ def read_configs(path: Path) -> list[ModelConfig]:
         raise UserError(f"cannot read {path}: {e}") from e
     if not config.model_config_list.config:
         raise UserError(f"{path} names no model: add a model_config_list with a config")
-    return list(config.model_config_list.config)
+    configs = list(config.model_config_list.config)
+    for name, configs_of_name in collections.Counter(c.name for c in configs).items():
+        if configs_of_name > 1:
+            raise UserError(f"{path} has {configs_of_name} models of the name {name!r}: rename one")
+    return configs
+
+
+def _check_is_free(host: str, port: int) -> None:
+    """Looks before anything is loaded; gRPC says little about it, and writes it to stderr."""
+    try:
+        socket.create_server((host, port)).close()
+    except OSError as e:
+        raise UserError(
+            f"cannot listen on {host}, port {port} ({e.strerror}): choose another, or 0 for any"
+        ) from e
 
 
 @contextlib.asynccontextmanager
@@ -65,14 +81,22 @@ async def running(
       The ports.
 
     Raises:
-      UserError: a model without a directory, or a port that is taken.
+      UserError: a model without a directory of versions, or a port that is taken.
     """
     for config in configs:
-        if not Path(config.base_path).is_dir():
-            raise UserError(f"{config.base_path}, of the model {config.name!r}, is no directory")
+        path = Path(config.base_path)
+        if not path.is_dir():
+            raise UserError(f"{path}, of the model {config.name!r}, is no directory")
+        if (path / "saved_model.pb").exists():
+            raise UserError(f"{path} is one version: name the directory of versions, {path.parent}")
+    for port in ports:
+        _check_is_free(host, port)
     metrics = Metrics()
     models = Models(configs, metrics.batch, report)
     await models.poll()
+    for config in configs:
+        if not models.has_versions(config.name):
+            report(f"{config.name}: {config.base_path} has no version that can be served yet")
     server = make_server(models, metrics)
     runner = web.AppRunner(
         make_app(models, metrics, timeout_seconds), access_log=None, shutdown_timeout=_GRACE_SECONDS
