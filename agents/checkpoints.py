@@ -230,7 +230,6 @@ def _digest(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         while block := file.read(1 << 20):
             sha256.update(block)
-        os.fsync(file.fileno())
     return {"bytes": path.stat().st_size, "sha256": sha256.hexdigest()}
 
 
@@ -273,7 +272,10 @@ def _write_agent(path: Path, agent: tf.Module) -> None:
 
 
 def _write_manifest(path: Path) -> None:
-    files = {str(file.relative_to(path)): _digest(file) for file in _files(path)}
+    files = {}
+    for file in _files(path):
+        files[str(file.relative_to(path))] = _digest(file)
+        _sync(file)
     _write(path / _MANIFEST, {"format": FORMAT, "files": files})
 
 

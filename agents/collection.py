@@ -51,9 +51,10 @@ class LinearEpsilon:
         """What a run of this length does, in words."""
         start = self.warmup_agent_steps
         end = start + self.decay_agent_steps
-        text = f"epsilon 1 until {start:,}, {self.final:g} from {end:,} agent steps"
+        text = f"epsilon 1 {f'until {start:,}' if start else 'at first'}, "
+        text += f"{self.final:g} from {end:,} agent steps"
         if end > total_agent_steps:
-            text += f", {self(total_agent_steps):.2g} at the end"
+            text += f", {self(total_agent_steps):.3g} at the end"
         return text
 
 

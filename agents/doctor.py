@@ -9,7 +9,6 @@ import importlib.metadata
 import inspect
 import os
 import platform
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -170,6 +169,10 @@ def _replay() -> tuple[int, str]:
     capacity = configuration.argument(Replay, "capacity")
     length = configuration.argument(Training, "agent_steps")
     game = configuration.argument(AtariEnvironment, "game")
+    if length is inspect.Parameter.empty:
+        raise UserError(
+            "nothing binds Training.agent_steps: name a game, as in --gin_file=pong.gin"
+        )
     return min(capacity, length), "" if game is inspect.Parameter.empty else rom_name(game)
 
 
@@ -216,18 +219,14 @@ def _films() -> str:
 
 
 def _ports() -> str:
-    from agents.replay import Replay
+    from agents.replay import Replay, check_port
 
     port = configuration.argument(Replay, "port")
-    if port is not None and not _is_free(port):
-        raise UserError(f"Replay.port = {port} is taken: bind another, or leave it out")
-    tensorboard = "is free" if _is_free(_TENSORBOARD_PORT) else "is taken, the next one serves"
-    return f"replay: {port or 'any free one'}; TensorBoard: {_TENSORBOARD_PORT} {tensorboard}"
-
-
-def _is_free(port: int) -> bool:
+    if port is not None:
+        check_port("Replay.port", port)
     try:
-        socket.create_server(("", port)).close()
-    except OSError:
-        return False
-    return True
+        check_port("TensorBoard", _TENSORBOARD_PORT)
+        tensorboard = "is free"
+    except UserError:
+        tensorboard = "is taken, the next one serves"
+    return f"replay: {port or 'any free one'}; TensorBoard: {_TENSORBOARD_PORT} {tensorboard}"

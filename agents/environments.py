@@ -116,8 +116,9 @@ class AtariEnvironment(PyEnvironment):
         self.game = rom_name(game)
         self.frameskip = frameskip
         noops = f"up to {noop_max}" if noop_max else "no"
+        fire = "FIRE pressed, " * use_fire_reset
         self.protocol = (
-            f"sticky actions {repeat_action_probability:g}, {noops} no-ops, "
+            f"sticky actions {repeat_action_probability:g}, {noops} no-ops, {fire}"
             f"a lost life {'ends' if terminal_on_life_loss else 'does not end'} an episode, "
             f"{max_frames_per_episode:,} frames a game at most"
         )

@@ -10,7 +10,9 @@ games for one player were played for 3,000 transitions, by which their frames co
 those of the last three.
 """
 
+import contextlib
 import ctypes
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -133,8 +135,13 @@ def give_back_free_memory() -> None:
 
 def occupied_bytes(directory: Path) -> int:
     """Disk that the files in a directory take, each counted once however often it is linked."""
-    stats = [path.stat() for path in directory.rglob("*") if path.is_file()]
-    return sum({(stat.st_dev, stat.st_ino): stat.st_size for stat in stats}.values())
+    sizes = {}
+    for folder, _, files in os.walk(directory):  # which passes over what a training removes
+        for name in files:
+            with contextlib.suppress(FileNotFoundError):
+                stat = os.stat(os.path.join(folder, name))
+                sizes[stat.st_dev, stat.st_ino] = stat.st_size
+    return sum(sizes.values())
 
 
 def size(number: int) -> str:

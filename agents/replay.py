@@ -231,16 +231,17 @@ class Replay:
         for name, value, high in (
             ("capacity", capacity, 2**31 - 1),
             ("batch_size", batch_size, 2**31 - 1),
-            ("port", 1 if port is None else port, 2**16 - 1),
         ):
             require(f"Replay.{name}", value, 1 <= value <= high, f"between 1 and {high:,}")
+        holds = capacity >= batch_size
+        require("Replay.capacity", capacity, holds, f"at least Replay.batch_size, {batch_size}")
         prefetch = prefetch_batches
         require("Replay.prefetch_batches", prefetch, prefetch >= 0, "at least 0")
         alpha = priority_exponent
         holds = alpha is None or alpha >= 0
         require("Replay.priority_exponent", alpha, holds, "at least 0, or None")
         if port is not None:
-            _check_port_is_free(port)
+            check_port("Replay.port", port)
         self.is_prioritized = alpha is not None
         self.max_priority = 1.0  # seen so far; a checkpoint has to keep it
         self.n_step = n_step
@@ -408,11 +409,13 @@ def _threads_that_give_way() -> Iterator[None]:
     writing a few times per transition, which doubled its time on two.
     """
     policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
-    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # of this thread, and inherited
+    with contextlib.suppress(OSError):  # some sandboxes know no policies; then they interrupt
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # of this thread, and inherited
     try:
         yield
     finally:
-        os.sched_setscheduler(0, policy, parameters)
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, policy, parameters)
 
 
 def _wait(wait: Callable[..., None], *arguments: int) -> None:
@@ -434,8 +437,17 @@ def _wait(wait: Callable[..., None], *arguments: int) -> None:
                 ) from e
 
 
-def _check_port_is_free(port: int) -> None:
-    """Two Reverb servers would share a port without a word, so this asks the system."""
+def check_port(name: str, port: int) -> None:
+    """Two Reverb servers would share a port without a word, so this asks the system.
+
+    Args:
+      name: that errors call it.
+      port: to listen on.
+
+    Raises:
+      UserError: there is no such port, or it is taken.
+    """
+    require(name, port, 1 <= port < 2**16, f"between 1 and {2**16 - 1:,}")
     with socket.socket() as probe:
         # As gRPC does: connections that a stopped server has left behind are no obstacle.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -443,6 +455,6 @@ def _check_port_is_free(port: int) -> None:
             probe.bind(("", port))
         except OSError as e:
             raise UserError(
-                f"port {port} of Replay.port cannot be used ({e.strerror}): "
+                f"port {port} of {name} cannot be used ({e.strerror}): "
                 "choose another or leave the binding out"
             ) from e

@@ -179,8 +179,7 @@ def no_run(path: Path) -> UserError:
     """That a path is no run directory, with the runs near it."""
     if not (runs := runs_near(path)):
         return UserError(f"{path} is no run directory: give that of a training")
-    more = ", ..." * (len(runs) == _NEAR_RUNS)
-    return UserError(f"{path} is no run directory: there are {', '.join(map(str, runs))}{more}")
+    return UserError(f"{path} is no run directory: there are {', '.join(map(str, runs))}")
 
 
 def start_facts(path: Path) -> dict[str, Any]:

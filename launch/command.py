@@ -73,7 +73,9 @@ def _parse(argv: list[str], actions: Sequence[str], module: ModuleType) -> list[
     except flags.UnrecognizedFlagError as error:
         own = [flag.name for flag in flags.FLAGS.get_key_flags_for_module(module)]
         close = difflib.get_close_matches(error.flagname, own, n=1)
-        remedy = f"did you mean --{close[0]}?" if close else "see --help"
+        remedy = "see --help, and docs/from_rl_zoo.md for flags of RL-Zoo"
+        if close:
+            remedy = f"did you mean --{close[0]}?"
         _fail(f"no flag --{error.flagname}: {remedy}")
     except flags.Error as error:
         _fail(" ".join(str(error).split()))

@@ -28,6 +28,8 @@ def test_the_exploration_is_told_in_words():
     told = "epsilon 1 until 1,000, 0.1 from 5,000 agent steps"
     assert schedule.summary(5000) == told
     assert schedule.summary(3000) == f"{told}, 0.55 at the end"
+    schedule = LinearEpsilon(final=0.1, decay_agent_steps=300, warmup_agent_steps=0)
+    assert schedule.summary(1) == "epsilon 1 at first, 0.1 from 300 agent steps, 0.997 at the end"
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_help_shows_examples_and_this_commands_flags_only(count):
         ("--to=x", "flag --to=x: invalid literal for int() with base 10: 'x'"),
         ("--to=-1", "flag --to=-1: -1 is not a non-negative integer"),
         ("--gin_fil=a", "no flag --gin_fil: did you mean --gin_file?"),
-        ("--algo=dqn", "no flag --algo: see --help"),
+        ("--algo=dqn", "no flag --algo: see --help, and docs/from_rl_zoo.md for flags of RL-Zoo"),
         ("pong", "unexpected argument 'pong': every option starts with --, see --help"),
     ],
 )

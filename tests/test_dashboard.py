@@ -36,6 +36,14 @@ def test_the_published_curve_is_a_run_under_the_tags_of_the_first_charts(small_r
         assert [mean for _, mean in found] == pytest.approx([w.mean for w in published])
 
 
+def test_runs_in_a_folder_called_published_stay_as_they_are(small_run, tmp_path):
+    shutil.copytree(small_run, tmp_path / "published" / "run")
+    (tmp_path / "laid").mkdir()
+    dashboard.lay_out(tmp_path / "published", tmp_path / "laid")
+    assert [path.name for path in (tmp_path / "published").iterdir()] == ["run"]
+    assert sorted(path.name for path in (tmp_path / "laid").iterdir()) == ["published", "runs"]
+
+
 def test_the_first_page_shows_what_runs_have(small_run):
     runs_have = records.scalars(small_run)
     # No game of this short run ends.

@@ -46,8 +46,15 @@ def test_what_does_not_fit_the_configuration_is_told_with_the_remedy(tmp_path):
     assert set(wrong) == {"memory", "disk", "ports"}
     assert "set Replay.capacity to" in wrong["memory"]
     assert "choose another --run_dir" in wrong["disk"]
-    assert f"Replay.port = {port} is taken" in wrong["ports"]
+    assert f"port {port} of Replay.port cannot be used" in wrong["ports"]
     assert finished.exit_code == 1
+
+
+def test_a_configuration_without_a_length_is_told(tmp_path):
+    finished, lines = run(tmp_path, "--gin_file=nature.gin")
+    verdict, text = lines["memory"]
+    assert (finished.exit_code, verdict) == (1, "TO DO")
+    assert text.startswith("nothing binds Training.agent_steps: name a game")
 
 
 def test_an_unknown_game_is_told(tmp_path):

@@ -304,7 +304,7 @@ def test_an_unfinished_episode_waits_for_its_last_returns(make_replay):
 
 
 def test_the_oldest_makes_room_for_the_newest(make_replay):
-    replay, steps = make_replay(n_step=2, capacity=10), one_environment([9, 4, 7])
+    replay, steps = make_replay(n_step=2, capacity=10, batch_size=8), one_environment([9, 4, 7])
     write(replay, [steps])
     assert_same(stored_transitions(replay), n_step_transitions(steps, 2, None)[-10:])
 
@@ -396,7 +396,7 @@ def test_the_first_batch_is_drawn_from_all_that_is_there(make_replay):
 
 def test_a_saved_replay_goes_on(make_replay, tmp_path):
     first, second, third = (one_environment([7, 5], seed) for seed in range(3))
-    replay = make_replay(n_step=3, capacity=20)
+    replay = make_replay(n_step=3, capacity=20, batch_size=8)
     write(replay, [first])
     (tmp_path / "1").mkdir()
     replay.save(tmp_path / "1" / "replay")
@@ -404,7 +404,7 @@ def test_a_saved_replay_goes_on(make_replay, tmp_path):
     replay.close()
 
     lay_replay(tmp_path / "1", tmp_path / "restored")
-    restored = make_replay(n_step=3, capacity=20, scratch_dir=tmp_path / "restored")
+    restored = make_replay(n_step=3, capacity=20, batch_size=8, scratch_dir=tmp_path / "restored")
     assert_same(stored_transitions(restored), n_step_transitions(first, 3, None))
     write(restored, [third])
     both = n_step_transitions([*first, *third], 3, None)
@@ -415,7 +415,7 @@ def test_a_saved_replay_goes_on(make_replay, tmp_path):
 
     for name, expected in (("1", both[:12]), ("2", both[-20:])):  # both checkpoints are whole
         lay_replay(tmp_path / name, tmp_path / "again")
-        again = make_replay(n_step=3, capacity=20, scratch_dir=tmp_path / "again")
+        again = make_replay(n_step=3, capacity=20, batch_size=8, scratch_dir=tmp_path / "again")
         assert_same(stored_transitions(again), expected)
         again.close()
 
@@ -476,7 +476,7 @@ def test_new_windows_have_the_largest_priority_seen(make_replay):
 
 
 def test_priorities_arrive_in_their_order_and_survive_what_is_gone(make_replay):
-    replay = make_replay(priority_exponent=1.0, capacity=4)
+    replay = make_replay(priority_exponent=1.0, capacity=4, batch_size=4)
     write(replay, [one_environment([4])])
     gone = np.array(sorted(drawn(replay)[0]), np.uint64)
     write(replay, [one_environment([4], seed=1)])

@@ -1,9 +1,13 @@
 """Runs are found where they lie, and those of different protocols are not mixed."""
 
 import json
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from agents import memory
 from agents.errors import NotYetError, UserError
 from agents.reporting import runs
 from tests.fake_runs import make_run
@@ -18,13 +22,38 @@ def test_a_run_is_found_itself_and_below_a_folder(tmp_path):
     assert paths == [tmp_path / "a/1", tmp_path / "b/deep/2", tmp_path / "a/1"]
 
 
+def test_a_run_is_found_while_its_training_adds_and_removes_files(tmp_path):
+    path = make_run(tmp_path / "runs" / "a", [])
+    over = threading.Event()
+
+    def save():
+        while not over.is_set():
+            partial = path / "checkpoints" / ".partial"
+            (partial / "agent").mkdir(parents=True)
+            (partial / "agent" / "ckpt").write_text("x")
+            shutil.rmtree(partial)
+
+    with ThreadPoolExecutor(1) as pool:
+        saving = pool.submit(save)
+        try:
+            for _ in range(300):
+                assert [run.path for run in runs.find([tmp_path])] == [path]
+                assert memory.occupied_bytes(tmp_path) >= (path / "config.json").stat().st_size
+        finally:
+            over.set()
+        saving.result()
+
+
 def test_the_name_of_the_algorithm_may_be_bound(tmp_path):
     config = make_run(tmp_path, []) / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"DQN.name": "'rainbow'"}))
     assert runs.find([tmp_path])[0].algorithm == "rainbow"
 
 
-@pytest.mark.parametrize("content", [None, "{", "{}", '{"AtariEnvironment.game": "1"}'])
+@pytest.mark.parametrize(
+    "content",
+    [None, "{", "{}", "[]", '{"AtariEnvironment.game": "1"}', '{"Training.agent_steps": "1 +"}'],
+)
 def test_what_is_no_run_is_named(tmp_path, content):
     folder = tmp_path / "empty"
     if content is not None:

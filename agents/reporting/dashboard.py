@@ -35,7 +35,9 @@ def lay_out(logdir: Path, folder: Path) -> None:
       UserError: there is no run.
     """
     found = runs.find([logdir])
-    (folder / logdir.resolve().name).symlink_to(logdir.resolve())
+    # Where the runs' folder is called "published", so is not the link, or curves would go there.
+    name = logdir.resolve().name
+    (folder / ("runs" if name == "published" else name)).symlink_to(logdir.resolve())
     # As far as the longest run: a curve ten times longer would press the runs together.
     published = {}
     for run in sorted(found, key=lambda run: run.length_agent_steps):

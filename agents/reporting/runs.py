@@ -3,9 +3,10 @@
 import ast
 import dataclasses
 import json
+import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -43,11 +44,18 @@ def find(folders: Iterable[Path]) -> list[Run]:
     """
     runs = []
     for folder in (path.expanduser() for path in folders):
-        below = [folder / _CONFIG] if (folder / _CONFIG).exists() else folder.rglob(_CONFIG)
-        if not (found := [_read(path.parent) for path in sorted(below)]):
+        if not (found := [_read(path) for path in sorted(_below(folder))]):
             raise no_run(folder)
         runs += found
     return runs
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Run directories; what lies within one is its training's, which removes it at any moment."""
+    for name, folders, files in os.walk(folder):
+        if _CONFIG in files:
+            folders.clear()
+            yield Path(name)
 
 
 def game_and_algorithm(bindings: Mapping[str, str]) -> tuple[str, str]:
@@ -63,7 +71,7 @@ def _read(path: Path) -> Run:
         length_agent_steps = ast.literal_eval(bindings["Training.agent_steps"])
         rules = protocols.rules(bindings)
         return Run(path, *game_and_algorithm(bindings), rules, bindings, length_agent_steps)
-    except (OSError, ValueError, KeyError, AttributeError) as e:
+    except (OSError, ValueError, SyntaxError, LookupError, TypeError, AttributeError) as e:
         raise UserError(f"{path} holds no run that can be read ({e!r})") from e
 
 

@@ -68,7 +68,8 @@ class Study:
     def run(self, n_trials: int, n_jobs: int, timeout: float | None) -> optuna.Study:
         """Trains until the study has this many trials, those of other processes included.
 
-        The first SIGINT or SIGTERM saves and stops all trainings; the study goes on from there.
+        The first SIGINT, SIGTERM or SIGHUP saves and stops all trainings; the study goes on from
+        there.
 
         Args:
           n_trials: finished and running ones.
