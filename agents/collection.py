@@ -51,6 +51,8 @@ class LinearEpsilon:
         """What a run of this length does, in words."""
         start = self.warmup_agent_steps
         end = start + self.decay_agent_steps
+        if end == 0:
+            return f"epsilon {self.final:g}"
         text = f"epsilon 1 {f'until {start:,}' if start else 'at first'}, "
         text += f"{self.final:g} from {end:,} agent steps"
         if end > total_agent_steps:

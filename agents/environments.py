@@ -115,13 +115,6 @@ class AtariEnvironment(PyEnvironment):
 
         self.game = rom_name(game)
         self.frameskip = frameskip
-        noops = f"up to {noop_max}" if noop_max else "no"
-        fire = "FIRE pressed, " * use_fire_reset
-        self.protocol = (
-            f"sticky actions {repeat_action_probability:g}, {noops} no-ops, {fire}"
-            f"a lost life {'ends' if terminal_on_life_loss else 'does not end'} an episode, "
-            f"{max_frames_per_episode:,} frames a game at most"
-        )
         self._seed: int | None = seed
         self._terminal_on_life_loss = terminal_on_life_loss
         self.ale_rules = {  # as `AtariVectorEnv` takes them
@@ -145,8 +138,14 @@ class AtariEnvironment(PyEnvironment):
             **self.ale_rules,
         )
         self._action_meanings = [action.name for action in self._ale.ale.get_action_set()]
-        fire = use_fire_reset and "FIRE" in self._action_meanings
-        self._restart_action = self._action_meanings.index("FIRE") if fire else 0  # 0: NOOP
+        presses_fire = use_fire_reset and "FIRE" in self._action_meanings
+        self._restart_action = self._action_meanings.index("FIRE") if presses_fire else 0  # 0: NOOP
+        self.protocol = (
+            f"sticky actions {repeat_action_probability:g}, "
+            f"{f'up to {noop_max}' if noop_max else 'no'} no-ops, {'FIRE pressed, ' * presses_fire}"
+            f"a lost life {'ends' if terminal_on_life_loss else 'does not end'} an episode, "
+            f"{max_frames_per_episode:,} frames a game at most"
+        )
         self._observation_spec = BoundedArraySpec(
             (FRAME_SIZE, FRAME_SIZE, STACK_SIZE), np.uint8, 0, 255, "observation"
         )

@@ -71,6 +71,7 @@ def _stage(run_dir: Path, repo_id: str, folder: Path) -> None:
     evaluation = assessment.newest(run_dir)
     _check_configuration(run_dir, str(run_dir))
     restored = restore_agent(run_dir, evaluation["agent_steps"])
+    _check_agreement(run_dir, str(run_dir))
     checkpoints.save_networks(folder / "checkpoints", restored.agent_steps, restored.agent)
     for name in _CONFIGURATION:
         shutil.copy(run_dir / name, folder)
@@ -121,16 +122,20 @@ def _check(folder: Path, repo_id: str) -> None:
         raise UserError(f"{repo_id} holds no checkpoint")
 
 
-def _check_agreement(folder: Path, repo_id: str) -> None:
-    """What reports read of a run must be what it is made of."""
+def _check_agreement(folder: Path, called: str) -> None:
+    """What reports read of a run must be its configuration, which is in force."""
     try:
         described = json.loads((folder / "config.json").read_text())
         differing = configuration.differences(described, configuration.bindings())
     except (ValueError, AttributeError, TypeError) as e:
-        raise UserError(f"{repo_id} has a config.json that cannot be read ({e})") from e
+        raise UserError(
+            f"{called} has a config.json that cannot be read ({e}): take the training's own"
+        ) from e
     if differing:
-        name = differing[0].partition(":")[0]
-        raise UserError(f"{repo_id} has a config.gin and a config.json that differ in {name}")
+        raise UserError(
+            f"{called} has a config.json that is not of its config.gin ({differing[0]}): take both "
+            "as the training wrote them"
+        )
 
 
 def _check_configuration(folder: Path, called: str) -> None:

@@ -136,9 +136,9 @@ def give_back_free_memory() -> None:
 def occupied_bytes(directory: Path) -> int:
     """Disk that the files in a directory take, each counted once however often it is linked."""
     sizes = {}
-    for folder, _, files in os.walk(directory):  # which passes over what a training removes
+    for folder, _, files in os.walk(directory):  # which passes over what it cannot read
         for name in files:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 stat = os.stat(os.path.join(folder, name))
                 sizes[stat.st_dev, stat.st_ino] = stat.st_size
     return sum(sizes.values())

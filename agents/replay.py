@@ -408,14 +408,16 @@ def _threads_that_give_way() -> Iterator[None]:
     Every row that is written wakes some of Reverb's. Where cores are few, they would interrupt the
     writing a few times per transition, which doubled its time on two.
     """
-    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
-    with contextlib.suppress(OSError):  # some sandboxes know no policies; then they interrupt
+    try:
+        policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # of this thread, and inherited
+    except OSError:  # some sandboxes know no policies; then they interrupt
+        yield
+        return
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
-            os.sched_setscheduler(0, policy, parameters)
+        os.sched_setscheduler(0, policy, parameters)
 
 
 def _wait(wait: Callable[..., None], *arguments: int) -> None:

@@ -106,7 +106,7 @@ def time_loop(replay_transitions: int, agent_steps: int) -> dict[str, float]:
     Raises:
       UserError: there is no time between two steps of all environments within so many agent steps.
     """
-    fewest = 3 * configuration.argument(AtariEnvironment, "num_envs")  # the last is not timed
+    fewest = 2 * configuration.argument(AtariEnvironment, "num_envs")  # the last is not timed
     if agent_steps < fewest:
         raise UserError(f"{agent_steps} agent steps are too few to time: name at least {fewest}")
     watch = _Stopwatch(replay_transitions + WARM_UP_AGENT_STEPS)

@@ -198,7 +198,7 @@ class Training:
         self._log.configuration(self.agent_steps, gin.markdown(gin.operative_config_str()))
 
     def run(self, profile: bool = False) -> bool:
-        """Trains until the last agent step or the first SIGINT or SIGTERM, and saves.
+        """Trains until the last agent step or the first SIGINT, SIGTERM or SIGHUP, and saves.
 
         Args:
           profile: traces a stretch of the run, see `agents.profiling`.

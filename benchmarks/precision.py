@@ -44,10 +44,13 @@ def main(argv: list[str]) -> None:
         raise UserError("name a run: --run_dir=runs/NAME")
     from agents.reporting.console import native_stderr_to
     from agents.restoring import saved_agents
+    from agents.run_directory import check_is_run
 
     run_dir = Path(FLAGS.run_dir)
+    check_is_run(run_dir)
     trained = [agent_steps for agent_steps in saved_agents(run_dir) if agent_steps]
-    chosen = FLAGS.checkpoint or trained
+    if not (chosen := FLAGS.checkpoint or trained):
+        raise UserError(f"{run_dir} has no trained agent yet: train longer")
     show("Acting", [acting(run_dir, agent_steps) for agent_steps in chosen])
     with native_stderr_to(Path(os.devnull)):  # Reverb's chatter
         rows = [row for steps in chosen for row in learning(run_dir, steps, FLAGS.updates)]

@@ -29,6 +29,7 @@ def test_the_exploration_is_told_in_words():
     assert schedule.summary(5000) == told
     assert schedule.summary(3000) == f"{told}, 0.55 at the end"
     schedule = LinearEpsilon(final=0.1, decay_agent_steps=300, warmup_agent_steps=0)
+    assert LinearEpsilon(0.1, 0, 0).summary(1) == "epsilon 0.1"
     assert schedule.summary(1) == "epsilon 1 at first, 0.1 from 300 agent steps, 0.997 at the end"
 
 

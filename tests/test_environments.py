@@ -635,3 +635,12 @@ def test_game_files_name_their_game():
         "asterix",
     } <= set(games)
     assert all(game == stem == rom_name(game) for stem, game in games.items())
+
+
+@pytest.mark.parametrize(("game", "pressed"), [("breakout", "FIRE pressed, "), ("freeway", "")])
+def test_the_protocol_in_words_has_fire_where_it_is_pressed(game, pressed):
+    environment = AtariEnvironment(game, noop_max=30, use_fire_reset=True)
+    assert environment.protocol == (
+        f"sticky actions 0.25, up to 30 no-ops, {pressed}a lost life does not end an episode, "
+        "108,000 frames a game at most"
+    )

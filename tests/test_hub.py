@@ -185,7 +185,7 @@ def test_what_cannot_be_pushed_is_one_line(hub, run, hub_command, tmp_path):
         ("config.gin", None, "holds no run of atari-dqn: it has no config.gin"),
         ("config.gin", b"Training.agent = @dqn_agent.DqnAgent", "which is not of this package"),
         ("config.json", b"[]", "has a config.json that cannot be read"),
-        ("config.json", b"{}", "has a config.gin and a config.json that differ in "),
+        ("config.json", b"{}", "has a config.json that is not of its config.gin (AtariEnvironment"),
         ("checkpoints/000000000304/agent/ckpt.index", b"other", "are damaged"),
     ],
 )

@@ -137,6 +137,11 @@ def test_a_version_that_stays_broken_is_tried_five_times(models, exported, base_
     for _ in range(7):
         assert poll(it) == {1: "END"}
     assert len(models.reports) == 5
+    (base_path / "1").rmdir()  # what comes in its place is another
+    poll(it)
+    (base_path / "1").mkdir()
+    poll(it)
+    assert len(models.reports) == 6
 
 
 def test_a_version_that_is_still_being_copied_is_tried_on(models, exported, base_path):

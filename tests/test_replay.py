@@ -328,11 +328,13 @@ def test_threads_of_the_replay_take_no_core_from_the_one_that_writes(make_replay
         return found
 
     before = policies()
-    make_replay(num_envs=3)
+    make_replay(num_envs=32)
     after = policies()
     begun = [policy for thread, policy in after.items() if thread not in before]
-    assert begun.count(os.SCHED_BATCH) >= 3  # one for each writer
-    assert after[threading.get_native_id()] == before[threading.get_native_id()] == os.SCHED_OTHER
+    assert begun.count(os.SCHED_BATCH) >= 32, "one for each writer"
+    assert len(begun) - begun.count(os.SCHED_BATCH) < 16, "gRPC's own at most"
+    own = threading.get_native_id()
+    assert after[own] == before[own]
 
 
 def run_ahead(replay):

@@ -53,8 +53,8 @@ def test_the_loop_is_timed_up_to_its_last_step():
 
 def test_too_short_a_loop_is_refused():
     load()
-    with pytest.raises(UserError, match="11 agent steps are too few to time: name at least 12"):
-        speed.time_loop(200, 11)
+    with pytest.raises(UserError, match="7 agent steps are too few to time: name at least 8"):
+        speed.time_loop(200, 7)
 
 
 def test_every_stage_alone():

@@ -137,11 +137,11 @@ class _Model:
             del self._failures[key]
         wanted = self._wanted(sorted(there))
         for version in wanted:
+            if version in self.servables:
+                continue
             directory = Path(self._config.base_path, there[version])
             key = version, occupied_bytes(directory)
-            if version in self.servables or self._failures[key] == _MAX_FAILURES:
-                continue
-            if not await self._load(version, directory):
+            if self._failures[key] < _MAX_FAILURES and not await self._load(version, directory):
                 self._failures[key] += 1
         if self.servables.keys() & wanted or not wanted:
             for version in self.servables.keys() - wanted:
