@@ -19,7 +19,7 @@ from launch import command
 FLAGS = flags.FLAGS
 flags.DEFINE_string("logdir", "runs", "A run directory, or one above runs.")
 flags.DEFINE_integer(
-    "port", None, "To listen on; default: 6006, or the next that is free.", 1, 65535
+    "port", None, "To listen on; default: 6006, or the next that is free.", 0, 65535
 )
 flags.DEFINE_string("host", "localhost", "The interface to listen on.")
 

@@ -77,20 +77,21 @@ def test_scores_are_those_of_an_evaluation(server, scheme, protocol, rules):
 def test_mistakes_are_one_line(server):
     grpc, rest = f"127.0.0.1:{server.ports.grpc}", f"http://127.0.0.1:{server.ports.rest}"
     game = "--game=space_invaders"
-    nothing = 'answers: {"error": "Servable not found for request: Latest(x)"}'
+    remedy = "does a server at --address={} have --model=x?"
+    nothing = '{"error": "Servable not found for request: Latest(x)"}; '
     for arguments, message in (
         ([], "name a model of the server: --model=space_invaders"),
         (["--model=x"], "ALE has no game 'x': name one, as in --game=space_invaders"),
-        ([f"--address={rest}", "--model=x", game], nothing),
+        ([f"--address={rest}", "--model=x", game], nothing + remedy.format(rest)),
         (
             [f"--address={grpc}", "--model=x", game],
-            "answers: NOT_FOUND: Servable not found for request: Latest(x)",
+            "NOT_FOUND: Servable not found for request: Latest(x); " + remedy.format(grpc),
         ),
         (
             [f"--address={grpc}", "--model=policy", "--game=breakout"],
             "policy is not of breakout, which has 4 actions",
         ),
-        (["--address=http://127.0.0.1:1", "--model=x", game], "answers: "),
+        (["--address=http://127.0.0.1:1", "--model=x", game], remedy.format("http://127.0.0.1:1")),
     ):
         run = play(*arguments)
         assert (run.returncode, run.stdout) == (2, ""), run.stderr
