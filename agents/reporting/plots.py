@@ -59,8 +59,10 @@ def table(lines: Sequence[Line]) -> Table:
 
 
 def published_at(line: Line, point: Point) -> Published | None:
-    """The published window that a point lies in."""
+    """The published window that a point lies in; None as long as the run is amid it."""
     end = -(-point.agent_steps // WINDOW_AGENT_STEPS) * WINDOW_AGENT_STEPS
+    if end - point.agent_steps > WINDOW_AGENT_STEPS / 10:  # its last game ends before it does
+        return None
     return next((window for window in line.published if window.agent_steps == end), None)
 
 
