@@ -76,11 +76,11 @@ class Checkpoints:
         _write(partial / "state.json", state)
         _write_manifest(partial)
         for directory in (partial, *(path for path in partial.rglob("*") if path.is_dir())):
-            _sync(directory)
+            sync(directory)
         final = self._directory / f"{agent_steps:012d}"
         shutil.rmtree(final, ignore_errors=True)
         partial.rename(final)
-        _sync(self._directory)
+        sync(self._directory)
         for old in numbered(self._directory)[:-KEPT]:
             _remove(old)
         return final
@@ -214,6 +214,13 @@ def lay_replay(path: Path | None, scratch_dir: Path) -> None:
         shutil.copytree(path / "replay", scratch_dir / "0", copy_function=_link)
 
 
+def sync(path: Path) -> None:
+    """Returns when a file, or a directory's list of names, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
+
+
 def _link(source: str, target: str) -> None:
     try:
         os.link(source, target)
@@ -261,9 +268,9 @@ def _keep(
     if evaluation:
         _write(partial / _EVALUATION, evaluation)
     for path in (*partial.rglob("*"), partial):
-        _sync(path)
+        sync(path)
     partial.rename(final)
-    _sync(directory)
+    sync(directory)
 
 
 def _write_agent(path: Path, agent: tf.Module) -> None:
@@ -275,7 +282,7 @@ def _write_manifest(path: Path) -> None:
     files = {}
     for file in _files(path):
         files[str(file.relative_to(path))] = _digest(file)
-        _sync(file)
+        sync(file)
     _write(path / _MANIFEST, {"format": FORMAT, "files": files})
 
 
@@ -297,9 +304,3 @@ def _write(path: Path, content: dict[str, Any]) -> None:
         json.dump(content, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)

@@ -159,11 +159,13 @@ def _find(name: str, included_from: _Source) -> Path:
     for candidate in [*beside, Path(name), _SHIPPED / name, _SHIPPED / f"{name}.gin"]:
         if candidate.is_file():
             return candidate.resolve()
-    kind = ".space" if name.endswith(".space") else ".gin"
-    shipped = sorted(path.name for path in _SHIPPED.glob(f"*{kind}"))
-    close = difflib.get_close_matches(Path(name).stem + kind, shipped, n=1)
+    if Path(name).is_dir():
+        raise UserError(f"{included_from}{name} is a directory: name a file in it")
+    kind = "space" if name.endswith(".space") else "gin"
+    shipped = sorted(path.name for path in _SHIPPED.glob(f"*.{kind}"))
+    close = difflib.get_close_matches(f"{Path(name).stem}.{kind}", shipped, n=1)
     remedy = f"did you mean '{close[0]}'?" if close else f"shipped are {', '.join(shipped)}"
-    raise UserError(f"{included_from}there is no gin file {name!r}, here or shipped: {remedy}")
+    raise UserError(f"{included_from}there is no {kind} file {name!r}, here or shipped: {remedy}")
 
 
 def _load_text(text: str, source: _Source) -> None:
@@ -197,8 +199,10 @@ def _statements(text: str, source: _Source) -> Iterator[tuple[Any, _Source]]:
         problem = str(error)
     if found := re.search(r"Failed to parse token '(\w+)'", problem):
         is_constant = found[1].capitalize() in ("True", "False", "None")
-        remedy = found[1].capitalize() if is_constant else repr(found[1])
-        problem = f"{found[1]} is not a value, did you mean {remedy}?"
+        remedy = f"did you mean {found[1].capitalize()}?"
+        if not is_constant:
+            remedy = f"write text in quotes, {found[1]!r}"
+        problem = f"{found[1]} is not a value, {remedy}"
     lines = text.splitlines()
     content = lines[min(line, len(lines)) - 1].strip()  # a bracket never closed: one line further
     at = dataclasses.replace(source, line=line)

@@ -185,7 +185,7 @@ def test_every_shipped_file_loads_by_name_from_anywhere(name, tmp_path, monkeypa
             "%SIZES, for Engine.cylinders, is not defined: did",
         ),
         ("X = %X\nEngine.cylinders = %X", "%X, for Engine.cylinders, is defined by itself"),
-        ("Engine.fuel = diesel", "diesel is not a value, did you mean 'diesel'?"),
+        ("Engine.fuel = diesel", "diesel is not a value, write text in quotes, 'diesel'"),
         ("Engine.turbo = true", "true is not a value, did you mean True?"),
         ("Engine.cylinders =", "cannot read 'Engine.cylinders =': "),
         ("Engine.cylinders 4", "cannot read 'Engine.cylinders 4': "),
@@ -491,6 +491,10 @@ def test_what_the_code_passes_is_not_bound(binding, parameter):
     line = error_of([], [binding])
     assert f"unknown parameter '{parameter}' of " in line
     assert f", {parameter}" not in line.partition("it has")[2]
+
+
+def test_a_directory_is_no_gin_file(tmp_path):
+    assert error_of([str(tmp_path)]) == f"{tmp_path} is a directory: name a file in it"
 
 
 def test_bindings_are_read_without_effect(write):

@@ -96,5 +96,5 @@ def test_a_mistake_is_one_line(load, text, message):
 
 
 def test_a_missing_file_is_named():
-    with pytest.raises(UserError, match=r"there is no gin file 'mine\.space'"):
+    with pytest.raises(UserError, match=r"there is no space file 'mine\.space'"):
         space.load("mine.space", ["pong.gin"], [])

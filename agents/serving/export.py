@@ -13,7 +13,6 @@ and renamed when it is on the disk: under its number it is whole, wherever the p
 
 import errno
 import json
-import os
 import re
 import shutil
 import uuid
@@ -27,6 +26,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from agents import configuration, protocols
 from agents.algorithms.dqn import DQN
+from agents.checkpoints import sync
 from agents.environments import FRAME_SIZE, STACK_SIZE, AtariEnvironment
 from agents.errors import UserError
 from agents.evaluation import Evaluator
@@ -100,9 +100,9 @@ def export_agent(
         for write in writers:
             write(partial)
         for path in [*partial.rglob("*"), partial]:
-            _sync(path)
+            sync(path)
         final = _publish(partial, model_dir)
-        _sync(model_dir)
+        sync(model_dir)
     except (OSError, tf.errors.OpError) as e:
         reason = e.strerror if isinstance(e, OSError) else e.message
         raise UserError(
@@ -215,9 +215,3 @@ def _check(directory: Path) -> None:
             case.check({key: value.numpy() for key, value in outputs.items()})
         except ValueError as e:
             raise RuntimeError(f"{e}; nothing was exported") from e
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)
