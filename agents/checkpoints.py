@@ -75,8 +75,7 @@ class Checkpoints:
         save_replay(partial / "replay")
         _write(partial / "state.json", state)
         _write_manifest(partial)
-        for directory in (partial, *(path for path in partial.rglob("*") if path.is_dir())):
-            sync(directory)
+        sync_all(partial)
         final = self._directory / f"{agent_steps:012d}"
         shutil.rmtree(final, ignore_errors=True)
         partial.rename(final)
@@ -214,6 +213,12 @@ def lay_replay(path: Path | None, scratch_dir: Path) -> None:
         shutil.copytree(path / "replay", scratch_dir / "0", copy_function=_link)
 
 
+def sync_all(directory: Path) -> None:
+    """Returns when a directory and all below it is on the disk, so that it can be renamed."""
+    for path in (*directory.rglob("*"), directory):
+        sync(path)
+
+
 def sync(path: Path) -> None:
     """Returns when a file, or a directory's list of names, is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -267,8 +272,7 @@ def _keep(
     _write_agent(partial, agent)
     if evaluation:
         _write(partial / _EVALUATION, evaluation)
-    for path in (*partial.rglob("*"), partial):
-        sync(path)
+    sync_all(partial)
     partial.rename(final)
     sync(directory)
 
@@ -279,10 +283,7 @@ def _write_agent(path: Path, agent: tf.Module) -> None:
 
 
 def _write_manifest(path: Path) -> None:
-    files = {}
-    for file in _files(path):
-        files[str(file.relative_to(path))] = _digest(file)
-        sync(file)
+    files = {str(file.relative_to(path)): _digest(file) for file in _files(path)}
     _write(path / _MANIFEST, {"format": FORMAT, "files": files})
 
 
@@ -300,7 +301,4 @@ def _damage(path: Path) -> str | None:
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    with path.open("w") as file:
-        json.dump(content, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
+    path.write_text(json.dumps(content, indent=1))

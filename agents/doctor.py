@@ -219,14 +219,12 @@ def _films() -> str:
 
 
 def _ports() -> str:
+    from agents.ports import obstacle
     from agents.replay import Replay, check_port
 
     port = configuration.argument(Replay, "port")
     if port is not None:
-        check_port("Replay.port", port)
-    try:
-        check_port("TensorBoard", _TENSORBOARD_PORT)
-        tensorboard = "is free"
-    except UserError:
-        tensorboard = "is taken, the next one serves"
+        check_port(port)
+    is_taken = obstacle("", _TENSORBOARD_PORT)
+    tensorboard = "is taken, the next one serves" if is_taken else "is free"
     return f"replay: {port or 'any free one'}; TensorBoard: {_TENSORBOARD_PORT} {tensorboard}"

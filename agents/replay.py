@@ -32,7 +32,6 @@ import dataclasses
 import enum
 import os
 import shutil
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -45,6 +44,7 @@ from tf_agents.trajectories.time_step import StepType
 
 from agents.configuration import configurable
 from agents.errors import UserError, require
+from agents.ports import obstacle
 
 FRAME_SHAPE = (84, 84)
 STACK = 4
@@ -241,7 +241,7 @@ class Replay:
         holds = alpha is None or alpha >= 0
         require("Replay.priority_exponent", alpha, holds, "at least 0, or None")
         if port is not None:
-            check_port("Replay.port", port)
+            check_port(port)
         self.is_prioritized = alpha is not None
         self.max_priority = 1.0  # seen so far; a checkpoint has to keep it
         self.n_step = n_step
@@ -439,24 +439,11 @@ def _wait(wait: Callable[..., None], *arguments: int) -> None:
                 ) from e
 
 
-def check_port(name: str, port: int) -> None:
-    """Two Reverb servers would share a port without a word, so this asks the system.
-
-    Args:
-      name: that errors call it.
-      port: to listen on.
-
-    Raises:
-      UserError: there is no such port, or it is taken.
-    """
-    require(name, port, 1 <= port < 2**16, f"between 1 and {2**16 - 1:,}")
-    with socket.socket() as probe:
-        # As gRPC does: connections that a stopped server has left behind are no obstacle.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("", port))
-        except OSError as e:
-            raise UserError(
-                f"port {port} of {name} cannot be used ({e.strerror}): "
-                "choose another or leave the binding out"
-            ) from e
+def check_port(port: int) -> None:
+    """Raises a UserError if `Replay.port` is no port, or one that is taken."""
+    require("Replay.port", port, 1 <= port < 2**16, f"between 1 and {2**16 - 1:,}")
+    if reason := obstacle("", port):
+        raise UserError(
+            f"port {port} of Replay.port cannot be used ({reason}): "
+            "choose another or leave the binding out"
+        )

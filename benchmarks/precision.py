@@ -97,16 +97,14 @@ def learning(run_dir: Path, agent_steps: int, updates: int) -> list[dict[str, st
 
     from agents import checkpoints
     from agents.replay import Replay, to_transition
-    from agents.restoring import restore_agent, saved_agents
+    from agents.restoring import restore_agent
 
     newest = checkpoints.Checkpoints(run_dir / "checkpoints").latest(print)
     if newest is None:
         raise UserError(f"{run_dir} has no checkpoint, whose replay is needed: train longer")
-    path = saved_agents(run_dir)[agent_steps]
     agents, update = {}, {}
     for name, precision in PRECISIONS.items():
         agents[name] = agent = restore_agent(run_dir, agent_steps, precision).agent
-        checkpoints.load_agent(path, agent)  # the optimizer too
         update[name] = one_update(agent)
     with tempfile.TemporaryDirectory(dir=run_dir) as scratch_dir:
         checkpoints.lay_replay(newest, Path(scratch_dir))

@@ -26,7 +26,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from agents import configuration, protocols
 from agents.algorithms.dqn import DQN
-from agents.checkpoints import sync
+from agents.checkpoints import sync, sync_all
 from agents.environments import FRAME_SIZE, STACK_SIZE, AtariEnvironment
 from agents.errors import UserError
 from agents.evaluation import Evaluator
@@ -99,8 +99,7 @@ def export_agent(
         _check(partial)
         for write in writers:
             write(partial)
-        for path in [*partial.rglob("*"), partial]:
-            sync(path)
+        sync_all(partial)
         final = _publish(partial, model_dir)
         sync(model_dir)
     except (OSError, tf.errors.OpError) as e:

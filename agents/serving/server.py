@@ -3,7 +3,6 @@
 import asyncio
 import collections
 import contextlib
-import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -13,6 +12,7 @@ from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from agents.errors import UserError
+from agents.ports import obstacle
 from agents.serving.grpc_front import make_server
 from agents.serving.metrics import Metrics
 from agents.serving.models import Models
@@ -49,16 +49,6 @@ def read_configs(path: Path) -> list[ModelConfig]:
     return configs
 
 
-def _check_is_free(host: str, port: int) -> None:
-    """Looks before anything is loaded; gRPC says little about it, and writes it to stderr."""
-    try:
-        socket.create_server((host, port)).close()
-    except OSError as e:
-        raise UserError(
-            f"cannot listen on {host}, port {port} ({e.strerror}): choose another, or 0 for any"
-        ) from e
-
-
 @contextlib.asynccontextmanager
 async def running(
     configs: Sequence[ModelConfig],
@@ -89,8 +79,11 @@ async def running(
             raise UserError(f"{path}, of the model {config.name!r}, is no directory")
         if (path / "saved_model.pb").exists():
             raise UserError(f"{path} is one version: name the directory of versions, {path.parent}")
-    for port in ports:
-        _check_is_free(host, port)
+    for port in ports:  # before anything is loaded
+        if reason := obstacle(host, port):
+            raise UserError(
+                f"cannot listen on {host}, port {port} ({reason}): choose another, or 0 for any"
+            )
     metrics = Metrics()
     models = Models(configs, metrics.batch, report)
     await models.poll()
