@@ -203,6 +203,8 @@ def _statements(text: str, source: _Source) -> Iterator[tuple[Any, _Source]]:
         if not is_constant:
             remedy = f"write text in quotes, {found[1]!r}"
         problem = f"{found[1]} is not a value, {remedy}"
+    elif problem.startswith("Expected newline"):
+        problem = "one binding to a line, and to a --gin_bindings"
     lines = text.splitlines()
     content = lines[min(line, len(lines)) - 1].strip()  # a bracket never closed: one line further
     at = dataclasses.replace(source, line=line)

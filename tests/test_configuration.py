@@ -190,6 +190,10 @@ def test_every_shipped_file_loads_by_name_from_anywhere(name, tmp_path, monkeypa
         ("Engine.cylinders =", "cannot read 'Engine.cylinders =': "),
         ("Engine.cylinders 4", "cannot read 'Engine.cylinders 4': "),
         ("Engine.parts = (1,", "cannot read 'Engine.parts = (1,': "),
+        (
+            "Engine.cylinders = 4; Engine.name = 'V4'",
+            "cannot read \"Engine.cylinders = 4; Engine.name = 'V4'\": one binding to a line",
+        ),
         ("import os", "may import modules of agents only"),
         ("from os import path", "may import modules of agents only"),
         ("import agents.no_such_module", "there is no module agents.no_such_module"),

@@ -56,6 +56,12 @@ def test_parameter_counts(padding, num_actions, parameters):
     assert nature_network(num_actions, padding=padding).count_params() == parameters
 
 
+def test_the_nature_network_has_the_outputs_of_distributional_agents():
+    assert nature_network(6, atoms=51).output_shape == (None, 6, 51)
+    quantiles = nature_network(6, cosines=64)([OBSERVATIONS, np.full((5, 8), 0.5, np.float32)])
+    assert quantiles.shape == (5, 6, 8)
+
+
 def test_weights_start_glorot_uniform_and_biases_at_0():
     for weight in nature_network(6).weights:
         if weight.shape.rank == 1:

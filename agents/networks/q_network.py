@@ -120,21 +120,27 @@ def _start_fan_in_uniform(model: tf.keras.Model) -> None:
 def nature_network(
     num_actions: int,
     *,
+    atoms: int | None = None,
+    cosines: int | None = None,
     padding: Literal["valid", "same"] = "valid",
     precision: Precision = "auto",
 ) -> tf.keras.Model:
     """The network of Mnih et al. 2015: `q_network` with `nature_encoder` and nothing else.
 
     Args:
-      num_actions: outputs.
+      num_actions: of the game.
+      atoms: as `q_network`'s.
+      cosines: as `q_network`'s.
       padding: of the convolutions; flattened they have 3136 ("valid") or 7744 ("same") features.
       precision: of the arithmetic.
 
     Returns:
-      A Keras model, [B, 84, 84, 4] to float32 [B, num_actions].
+      A Keras model, as `q_network`.
     """
 
     def encoder(image: tf.Tensor, policy: tf.keras.mixed_precision.Policy) -> tf.Tensor:
         return nature_encoder(image, policy, padding=padding)
 
-    return q_network(num_actions, encoder=encoder, precision=precision)
+    return q_network(
+        num_actions, atoms=atoms, cosines=cosines, encoder=encoder, precision=precision
+    )
