@@ -1,8 +1,8 @@
 """In: a function with annotated arguments. Out: the same one, which checks what it is given.
 
 Checked are int, float, str, bool, None, Literal, Callable and unions of these; any other annotation
-passes. An int serves as a float; a bool serves as neither. A class serves as a Callable that
-returns it or a base of it.
+passes. An int serves as a float; a bool serves as neither. A class, or a function that is annotated
+to return one, serves as a Callable that returns it or a base of it.
 """
 
 import contextlib
@@ -61,7 +61,13 @@ def check(name: str, value: Any, hint: Any) -> None:
         return
     is_whole = isinstance(value, float) and value.is_integer() and int in _members(hint)
     remedy = f": write {int(value)}" if is_whole else ""
-    raise UserError(f"{name} must be {_allowed(hint)}, got {value!r}{remedy}")
+    shown = f"@{value.__name__}" if callable(value) else repr(value)
+    raise UserError(f"{name} must be {_allowed(hint)}, got {shown}{remedy}")
+
+
+def takes_callables(hint: Any) -> bool:
+    """Whether a hint, or a member of it, is a Callable."""
+    return any(typing.get_origin(member) is Callable for member in _members(hint))
 
 
 def _members(hint: Any) -> tuple[Any, ...]:
@@ -76,7 +82,7 @@ def _allowed(hint: Any) -> str:
     for member in _members(hint):
         if typing.get_origin(member) is typing.Literal:
             words += map(repr, typing.get_args(member))
-        elif typing.get_origin(member) is Callable:
+        elif takes_callables(member):
             made = typing.get_args(member)[1]
             words.append(f"a reference, @name, to what makes a {getattr(made, '__name__', made)}")
         elif member in _WORDS:
@@ -90,10 +96,16 @@ def _fits(value: Any, member: Any) -> bool:
     if typing.get_origin(member) is typing.Literal:
         choices = typing.get_args(member)
         return any(value == choice and type(value) is type(choice) for choice in choices)
-    if typing.get_origin(member) is Callable:
+    if takes_callables(member):
         made = typing.get_args(member)[1]
-        is_class = inspect.isclass(value) and inspect.isclass(made)
-        return issubclass(value, made) if is_class else callable(value)
+        returned = value if inspect.isclass(value) else _returned(value)
+        are_classes = inspect.isclass(returned) and inspect.isclass(made)
+        return callable(value) and (not are_classes or issubclass(returned, made))
     if isinstance(value, bool):
         return member is bool
     return isinstance(value, {int: numbers.Integral, float: numbers.Real}.get(member, member))
+
+
+def _returned(value: Any) -> Any:
+    is_function = inspect.isfunction(inspect.unwrap(value)) if callable(value) else False
+    return hints(value).get("return") if is_function else None

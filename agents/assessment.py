@@ -1,11 +1,15 @@
 """Assessment: a player goes in; its evaluation, as one JSON line of `evaluate.jsonl`, comes out."""
 
+import contextlib
+import errno
 import json
+import os
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
+from io import FileIO
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from agents import configuration, protocols, scores
 from agents.errors import NotYetError, UserError
@@ -96,11 +100,22 @@ def evaluate_into(
       show: is told how many games are over, and a remark.
 
     Raises:
-      UserError: the file cannot be written; nothing was played.
+      UserError: the file cannot be opened, and nothing was played; or it cannot be written.
     """
     with _open(directory) as log:
         line = evaluate(player, evaluator, lambda games, steps: show(games, under_way(steps)))
-        print(json.dumps(line), file=log)
+        text = json.dumps(line).encode() + b"\n"
+        size = os.fstat(log.fileno()).st_size
+        try:
+            if log.write(text) < len(text):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as e:
+            with contextlib.suppress(OSError):
+                os.truncate(log.fileno(), size)  # or the next line would be damaged too
+            raise UserError(
+                f"{directory / FILE} cannot be written ({e.strerror}); the mean of "
+                f"{line['episodes']} games was {line['mean']:.1f}: make room and evaluate again"
+            ) from e
     return line
 
 
@@ -109,9 +124,9 @@ def under_way(agent_steps: int) -> str:
     return f"those under way at agent step {agent_steps:,}"
 
 
-def _open(directory: Path) -> TextIO:
+def _open(directory: Path) -> FileIO:
     try:
-        return (directory / FILE).open("a")
+        return (directory / FILE).open("ab", buffering=0)
     except OSError as e:
         raise UserError(
             f"{directory / FILE} cannot be written ({e.strerror}): copy the run to a folder of "

@@ -44,6 +44,7 @@ class Checkpoints:
 
     def __init__(self, directory: Path):
         self._directory = directory
+        self._damaged: set[Path] = set()  # as far as `latest` has seen
 
     def save(
         self,
@@ -54,8 +55,8 @@ class Checkpoints:
     ) -> Path:
         """Writes a checkpoint and removes the oldest ones.
 
-        Checkpoints of more agent steps go first: the run went on from before them, since they are
-        damaged, and must not count among the newest.
+        Damaged checkpoints go first, and those of more agent steps, which the run went on from
+        before: they must not count among the newest.
 
         Args:
           agent_steps: its name.
@@ -67,7 +68,7 @@ class Checkpoints:
           The complete directory.
         """
         for path in numbered(self._directory):
-            if int(path.name) > agent_steps:
+            if int(path.name) > agent_steps or path in self._damaged:
                 _remove(path)
         partial = self._directory / _PARTIAL
         shutil.rmtree(partial, ignore_errors=True)
@@ -102,6 +103,7 @@ class Checkpoints:
             damage = _damage(path)
             if damage is None:
                 return path
+            self._damaged.add(path)
             warn(f"checkpoint {path} is damaged ({damage}): taking the one before")
         if paths:
             raise UserError(
@@ -161,7 +163,7 @@ class Snapshots:
 
 def numbered(directory: Path) -> list[Path]:
     """The complete directories, which are named after their agent steps, in their order."""
-    return sorted(path for path in directory.glob("[0-9]*") if path.name.isdigit())
+    return sorted(path for path in directory.glob("[0-9]*") if path.name.isdecimal())
 
 
 def save_networks(directory: Path, agent_steps: int, agent: tf.Module) -> Path:
@@ -292,10 +294,11 @@ def _damage(path: Path) -> str | None:
         manifest = json.loads((path / _MANIFEST).read_text())
         if manifest["format"] != FORMAT:
             return f"its format is {manifest['format']}, not {FORMAT}"
+        files = {str(file.relative_to(path)): file for file in _files(path)}
         for name, digest in manifest["files"].items():
-            if _digest(path / name) != digest:
+            if name not in files or _digest(files[name]) != digest:
                 return f"{name} has changed since it was written"
-    except (OSError, ValueError, KeyError, TypeError) as e:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
         return str(e)
     return None
 

@@ -84,8 +84,10 @@ class EpsilonGreedy:
 
         @tf.function
         def greedy(frames: tf.Tensor) -> tf.Tensor:
-            # bfloat16 holds 0 to 255 exactly; oneDNN transposes it at full speed, unlike uint8.
-            observation = tf.transpose(tf.cast(frames, tf.bfloat16), [0, 2, 3, 1])
+            # bfloat16 holds 0 to 255 exactly; oneDNN transposes it at full speed, unlike uint8. The
+            # shape between keeps TensorFlow from transposing first and casting then.
+            stacks = tf.ensure_shape(tf.cast(frames, tf.bfloat16), frames.shape)
+            observation = tf.transpose(stacks, [0, 2, 3, 1])
             return tf.argmax(agent.q_values(observation, training), axis=-1, output_type=tf.int32)
 
         self._greedy = greedy

@@ -195,7 +195,7 @@ def _statements(text: str, source: _Source) -> Iterator[tuple[Any, _Source]]:
         problem, line = error.msg, error.lineno or line
     except tokenize.TokenError as error:
         problem, (line, _) = error.args
-    except (UserError, ValueError) as error:
+    except (UserError, ValueError, TypeError) as error:
         problem = str(error)
     if found := re.search(r"Failed to parse token '(\w+)'", problem):
         is_constant = found[1].capitalize() in ("True", "False", "None")
@@ -343,12 +343,14 @@ def _did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def _check_values() -> None:
-    """Checks bound values at once, so that none fails hours later; references only when made."""
+    """Checks bound values at once, so that none fails hours later; what is made, only then."""
     for key, value in _bound():
         construction = _construction(gin_config._REGISTRY[key[1]])
-        if hasattr(construction, "checks_arguments") and not _is_reference(value):
+        if hasattr(construction, "checks_arguments"):
+            hint = arguments.hints(construction).get(key[2])
+            if _is_reference(value) and (value.evaluate or arguments.takes_callables(hint)):
+                continue
             try:
-                hint = arguments.hints(construction).get(key[2])
                 arguments.check(_binding_name(key), value, hint)
             except UserError as error:
                 raise UserError(f"{_origins[key]}{error}") from None

@@ -162,7 +162,8 @@ def _precision() -> str:
 
 def _replay() -> tuple[int, str]:
     """Its transitions at its fullest, and their game; "" while none is named."""
-    from agents.environments import AtariEnvironment, rom_name
+    from agents.environments import AtariEnvironment
+    from agents.games import rom_name
     from agents.replay import Replay
     from agents.training import Training
 

@@ -81,7 +81,9 @@ class Evaluator:
         require("Evaluator.seed", seed, 0 <= seed <= last, f"between 0 and {last:,}")
         frames = max_frames_per_episode
         step = configuration.argument(AtariEnvironment, "frameskip")
-        require("Evaluator.max_frames_per_episode", frames, frames >= step, f"at least {step}")
+        holds = step <= frames < 2**31
+        range_ = f"between {step} and {2**31 - 1:,}"
+        require("Evaluator.max_frames_per_episode", frames, holds, range_)
         require("Evaluator.epsilon", epsilon, 0 <= epsilon <= 1, "between 0 and 1")
         self.episodes = episodes
         self.num_envs = num_envs

@@ -78,7 +78,7 @@ def _stage(run_dir: Path, repo_id: str, folder: Path) -> None:
     for name in _RECORD:
         if (run_dir / name).exists():
             shutil.copy(run_dir / name, folder)
-    films = sorted(run_dir.glob("videos/*.mp4"), key=lambda path: path.stat().st_mtime)
+    films = sorted(run_dir.glob("videos/[!.]*.mp4"), key=lambda path: path.stat().st_mtime)
     if films:
         shutil.copy(films[-1], folder / _VIDEO)
     (folder / "evaluate.jsonl").write_text(json.dumps(evaluation) + "\n")

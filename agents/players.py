@@ -68,6 +68,7 @@ def from_model(model_dir: Path, protocol: str | None = None) -> Player:
         own_rules = {} if protocol else description.get("rules", {})
         rules = protocols.shipped(protocol or "dopamine")
         rules |= {name: own_rules[name] for name in rules.keys() & own_rules.keys()}
+        trained = [description[name] for name in ("algorithm", "agent_steps", "commit")]
         agent = _ExportedAgent(model_dir, len(meanings))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, tf.errors.OpError) as e:
         raise UserError(
@@ -84,9 +85,7 @@ def from_model(model_dir: Path, protocol: str | None = None) -> Player:
     env = AtariEnvironment(num_envs=1, num_threads=1)
     if env.action_meanings() != meanings:
         raise UserError(f"{model_dir} was made for other actions of {game} than it has here")
-    return _player(
-        agent, env, description["algorithm"], description["agent_steps"], description["commit"]
-    )
+    return _player(agent, env, *trained)
 
 
 class _ExportedAgent:

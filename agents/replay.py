@@ -386,9 +386,14 @@ class Replay:
 
         Raises:
           UserError: the server took too long.
+          OSError: it cannot be written.
         """
         self.flush()
-        shutil.move(self._client.checkpoint(), directory)
+        try:
+            written = self._client.checkpoint()
+        except (LookupError, RuntimeError) as e:  # Reverb's, of a disk that is full or out of reach
+            raise OSError(str(e)) from e
+        shutil.move(written, directory)
 
     def close(self) -> None:
         """Stops the server. From then on no dataset has a further batch: asking for one hangs."""

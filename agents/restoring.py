@@ -65,7 +65,7 @@ def restore_agent(
 
 def saved_agents(run_dir: Path) -> dict[int, Path]:
     """What `restore_agent` can restore, by agent steps in their order."""
-    # Of equal names the last counts: a checkpoint is checked.
+    # Of equal names the last counts: a checkpoint has a manifest.
     folders = ("snapshots", "best", "checkpoints")
     paths = [path for folder in folders for path in numbered(run_dir / folder)]
     return dict(sorted({int(path.name): path for path in paths}.items()))

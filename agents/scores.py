@@ -94,8 +94,9 @@ def beside(game: str, protocols: Sequence[str], agent_steps: int) -> list[Publis
     found = []
     if "dopamine" in protocols:
         windows = [window for agent in DOPAMINE_AGENTS for window in dopamine(game, agent)]
-        nearest = [w for w in windows if abs(w.agent_steps - agent_steps) <= WINDOW_AGENT_STEPS / 2]
-        found += nearest
-    if "atari_100k" in protocols and agent_steps <= 1.1 * _ATARI_100K_AGENT_STEPS:
+        half = WINDOW_AGENT_STEPS / 2
+        found += [w for w in windows if -half < w.agent_steps - agent_steps <= half]
+    difference = abs(agent_steps - _ATARI_100K_AGENT_STEPS)
+    if "atari_100k" in protocols and difference <= _ATARI_100K_AGENT_STEPS / 10:
         found += atari_100k(game)
     return found

@@ -93,7 +93,7 @@ class _Stopwatch:
     def passed(self) -> tuple[float, int, dict[str, float]]:
         """Seconds, agent steps and seconds by stage between the first and the last point."""
         (then, steps_then, stages_then), (now, steps, stages) = self._points
-        spent = {stage: stages[stage] - stages_then[stage] for stage in STAGES}
+        spent = {stage: stages.get(stage, 0.0) - stages_then.get(stage, 0.0) for stage in STAGES}
         return now - then, steps - steps_then, spent
 
 

@@ -158,7 +158,7 @@ class RunLog:
         self.evaluated_agent_steps = agent_steps
 
     def flush(self) -> None:
-        """Brings everything to the disk."""
+        """Brings the games and evaluations to the disk, and the events to the system."""
         self._writer.flush()
         for file in (self._episodes_file, self._evaluations_file):
             file.flush()

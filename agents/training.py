@@ -108,7 +108,8 @@ class Training:
         ):
             require(f"Training.{name}", value, value >= 1, "at least 1")
         ratio = updates_per_agent_step
-        require("Training.updates_per_agent_step", ratio, ratio >= 1e-6, "at least 1e-6")
+        holds = 1e-6 <= ratio <= 1e6
+        require("Training.updates_per_agent_step", ratio, holds, "between 1e-6 and 1e6")
         require("Training.seed", seed, 0 <= seed < 2**32, "between 0 and 2**32 - 1")
         self._reporter = reporter
         self._total_agent_steps = agent_steps
@@ -193,9 +194,11 @@ class Training:
         self._saved_agent_steps = self.agent_steps
         self._best = BestAgent(self._run_dir / "best", self.agent_steps)
         self._snapshots = Snapshots(self._run_dir / "snapshots", self.agent_steps)
-        self._run_dir.write_configuration(self.agent_steps, self.agent.precision)
-        self._log = RunLog(self._run_dir.path, self._env.frameskip, state["log"] if state else None)
-        self._log.configuration(self.agent_steps, gin.markdown(gin.operative_config_str()))
+        with self._writing("the record"):
+            self._run_dir.write_configuration(self.agent_steps, self.agent.precision)
+            log_state = state["log"] if state else None
+            self._log = RunLog(self._run_dir.path, self._env.frameskip, log_state)
+            self._log.configuration(self.agent_steps, gin.markdown(gin.operative_config_str()))
 
     def run(self, profile: bool = False) -> bool:
         """Trains until the last agent step or the first SIGINT, SIGTERM or SIGHUP, and saves.

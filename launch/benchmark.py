@@ -14,7 +14,6 @@ from pathlib import Path
 
 from absl import flags
 
-from agents.errors import UserError
 from launch import command
 
 FLAGS = flags.FLAGS
@@ -42,8 +41,7 @@ def main(argv: list[str]) -> None:
     from agents.reporting.console import native_stderr_to
     from agents.run_directory import environment_facts
 
-    if FLAGS.json and not (folder := Path(FLAGS.json).parent).is_dir():
-        raise UserError(f"there is no folder {folder}: make it or choose another --json")
+    command.check_file("json")
     loops, stages = [], []
     for given in FLAGS.num_envs or [None]:
         values = {

@@ -6,8 +6,10 @@ shows the docstring of the command's module and its flags.
 
 import contextlib
 import difflib
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
@@ -41,6 +43,17 @@ def extra(name: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise UserError(f"{error.name} is missing: pip install -e '.[{name}]'") from error
+
+
+def check_file(name: str) -> None:
+    """Looks at a flag that names a file, before the work whose result it takes.
+
+    Raises:
+      UserError: it is given and no file can be there.
+    """
+    path = Path(flags.FLAGS[name].value or os.devnull)
+    if path.is_dir() or not path.parent.is_dir():
+        raise UserError(f"no file can be made at --{name}={path}: choose another")
 
 
 def run(main: Callable[[list[str]], None], actions: Sequence[str] = ()) -> None:

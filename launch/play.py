@@ -20,10 +20,10 @@ flags.DEFINE_string("address", "localhost:8500", "HOST:PORT for gRPC, http://HOS
 flags.DEFINE_string("model", None, "The model's name on the server.")
 flags.DEFINE_string("game", None, "ALE's name of the game; default: the model's name.")
 flags.DEFINE_integer("episodes", 1, "Games, played side by side.", 1)
-flags.DEFINE_integer("seed", 1_000_000, "Of the first game; the next ones count on.", 0)
-flags.DEFINE_integer("max_frames", 108_000, "A game is cut here.", 4)
+flags.DEFINE_integer("seed", 1_000_000, "Of the first game; the next ones count on.", 0, 2 * 10**9)
+flags.DEFINE_integer("max_frames", 108_000, "A game is cut here.", 4, 10**9)
 flags.DEFINE_float("repeat_action_probability", 0.25, "Stickiness of the actions.", 0, 1)
-flags.DEFINE_integer("noop_max", 0, "A game starts with up to so many no-op frames.", 0)
+flags.DEFINE_integer("noop_max", 0, "A game starts with up to so many no-op frames.", 0, 10**9)
 
 
 def main(argv: list[str]) -> None:
@@ -34,14 +34,15 @@ def main(argv: list[str]) -> None:
     import grpc
     import numpy as np
     import requests
-    from ale_py import roms
     from ale_py.vector_env import AtariVectorEnv
 
+    from agents.games import rom_name
     from agents.serving.client import connect
 
-    game = FLAGS.game or FLAGS.model
-    if game not in roms.get_all_rom_ids():
-        raise UserError(f"ALE has no game {game!r}: name one, as in --game=space_invaders")
+    try:
+        game = rom_name(FLAGS.game or FLAGS.model)
+    except UserError as e:
+        raise UserError(f"{e}, as in --game=space_invaders") from e
     ask = connect(FLAGS.address, FLAGS.model)
     remedy = f"does a server at --address={FLAGS.address} have --model={FLAGS.model}?"
     env = AtariVectorEnv(

@@ -62,6 +62,8 @@ def from_flags(model_dir: str | None = None) -> Player:
       UserError: there is no such agent.
     """
     agent_steps = checkpoint()
+    if model_dir and FLAGS["checkpoint"].present:
+        raise UserError("a model is one agent: leave out --checkpoint")
     stay_on_cpu()
 
     from agents import players

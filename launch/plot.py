@@ -32,11 +32,16 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_bool("rliable", False, "Aggregates over games instead of learning curves.")
 
+ENDINGS = (".png", ".svg", ".pdf", ".csv")
+
 
 def main(argv: list[str]) -> None:
     del argv
     if not FLAGS.run_dir:
         raise UserError("name a run: --run_dir=runs/space_invaders_DQN_1")
+    for out in map(Path, FLAGS.out):
+        if out.suffix not in ENDINGS:
+            raise UserError(f"--out={out} must end in {', '.join(ENDINGS)}")
 
     from rich.console import Console
     from rich.table import Table
@@ -45,7 +50,8 @@ def main(argv: list[str]) -> None:
     from agents.reporting import aggregates, curves, plots, runs, tables
 
     found = runs.find(map(Path, FLAGS.run_dir))
-    runs.check_one_protocol(found)
+    if not FLAGS.rliable:  # which compares evaluations, whose protocol is their own
+        runs.check_one_protocol(found)
     if FLAGS.rliable or FLAGS.group_by != "run":
         runs.warn_of_unlike_seeds(found)
     if FLAGS.rliable:

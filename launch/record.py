@@ -32,6 +32,9 @@ def main(argv: list[str]) -> None:
     del argv
     if not FLAGS.run_dir:
         raise UserError("name a run: --run_dir=runs/space_invaders_DQN_1")
+    for name in ("checkpoint", "episodes", "games"):
+        if FLAGS.progress and FLAGS[name].present:
+            raise UserError(f"--progress films a game of every agent: leave out --{name}")
     if "mp4" in FLAGS.formats:
         with command.extra("video"):
             import imageio_ffmpeg  # noqa: F401 (looked for before any game is played)

@@ -34,8 +34,13 @@ def main(argv: list[str]) -> None:
     from agents.errors import UserError
     from agents.reporting.console import Console, command_line, native_stderr_to
 
-    run_dir = Path(FLAGS.run_dir).expanduser() if FLAGS.run_dir else None
-    has_checkpoint = bool(run_dir and any(run_dir.glob("checkpoints/[0-9]*")))
+    try:
+        run_dir = Path(FLAGS.run_dir).expanduser() if FLAGS.run_dir else None
+        has_checkpoint = bool(run_dir and any(run_dir.glob("checkpoints/[0-9]*")))
+        own = run_dir / "config.gin" if run_dir and not FLAGS.gin_file else None
+        has_own = bool(own and own.exists())
+    except (OSError, RuntimeError) as e:
+        raise UserError(f"--run_dir={FLAGS.run_dir} cannot be read ({e}): choose another") from e
 
     def near() -> str:
         runs = run_directory.runs_near(run_dir) if run_dir else []
@@ -47,8 +52,7 @@ def main(argv: list[str]) -> None:
         raise UserError(f"nothing to resume: {run_dir} has no checkpoint{near()}")
     if FLAGS.resume is False and has_checkpoint:
         raise UserError(f"{run_dir} holds a run already: choose another --run_dir")
-    own = run_dir / "config.gin" if run_dir and not FLAGS.gin_file else None
-    if own and not own.exists():
+    if own and not has_own:
         raise UserError(
             f"{run_dir} holds no run to go on with{near()}: correct the name, or "
             "start a new run there with --gin_file=space_invaders.gin"

@@ -100,6 +100,7 @@ def test_a_protocol_is_played_and_named(small_run):
     [
         ("model.json", None, "holds no exported model"),
         ("model.json", "{}", "holds no exported model"),
+        ("model.json", '"was": "space_invaders"', "holds no exported model"),
         ("model.json", '"game": "breakout"', "was made for other actions of breakout"),
         ("saved_model.pb", "no graph", "holds no exported model"),
     ],
@@ -115,6 +116,15 @@ def test_what_is_no_model_is_named(model, tmp_path, name, content, message):
         path.write_text(content)
     with pytest.raises(UserError, match=message):
         players.from_model(copy)
+
+
+def test_an_evaluation_that_cannot_be_written_is_told(small_run, tmp_path):
+    (tmp_path / "evaluate.jsonl").symlink_to("/dev/full")
+    player = players.from_run(small_run)
+    evaluator = assessment.evaluator(player, episodes=1, epsilon=1.0, seed=1)
+    told = r"cannot be written \(No space left on device\); the mean of 1 games was"
+    with pytest.raises(UserError, match=told):
+        assessment.evaluate_into(tmp_path, player, evaluator, lambda games, remark: None)
 
 
 def statistics(game, scores):

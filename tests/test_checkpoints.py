@@ -1,6 +1,7 @@
 """Checkpoints are complete or not there, and damage is found."""
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -101,10 +102,40 @@ def test_a_missing_file_is_damage_though_the_manifest_is_whole(kept):
     assert "replay/items" in warnings[0]
 
 
+@pytest.mark.parametrize("name", ["/dev/zero", "../../outside"])
+def test_a_manifest_reaches_no_file_outside(kept, name):
+    good, bad = save(kept, 100), save(kept, 200)
+    (kept_in := bad.parent.parent / "outside").write_text("private")
+    path = bad / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["files"][name] = {"bytes": 7, "sha256": hashlib.sha256(b"private").hexdigest()}
+    path.write_text(json.dumps(manifest))
+    warnings = []
+    assert kept.latest(warnings.append) == good
+    assert kept_in.exists()
+    assert name in warnings[0]
+
+
+@pytest.mark.parametrize("files", [[], None, {"state.json": "x"}])
+def test_a_manifest_of_another_shape_is_damage(kept, files):
+    good, bad = save(kept, 100), save(kept, 200)
+    path = bad / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"files": files}))
+    assert kept.latest(lambda warning: None) == good
+
+
 def test_only_damaged_checkpoints_are_an_error(kept):
     _truncate(save(kept, 100) / "state.json")
     with pytest.raises(UserError, match=r"all checkpoints .* are damaged"):
         kept.latest(lambda warning: None)
+
+
+def test_a_damaged_checkpoint_does_not_push_out_a_whole_one(kept):
+    good, bad = save(kept, 100), save(kept, 200)
+    _truncate(bad / "state.json")
+    assert kept.latest(lambda warning: None) == good
+    newest = save(kept, 210)  # the run has passed the damaged one
+    assert checkpoints.numbered(good.parent) == [good, newest]
 
 
 def test_a_damaged_future_does_not_push_out_the_checkpoint_the_run_went_on_from(kept):

@@ -190,6 +190,8 @@ def test_every_shipped_file_loads_by_name_from_anywhere(name, tmp_path, monkeypa
         ("Engine.cylinders =", "cannot read 'Engine.cylinders =': "),
         ("Engine.cylinders 4", "cannot read 'Engine.cylinders 4': "),
         ("Engine.parts = (1,", "cannot read 'Engine.parts = (1,': "),
+        ("X = {[]: 1}", "cannot read 'X = {[]: 1}': unhashable"),
+        ("Engine.cylinders = @Engine", "Engine.cylinders must be an int, got @Engine"),
         (
             "Engine.cylinders = 4; Engine.name = 'V4'",
             "cannot read \"Engine.cylinders = 4; Engine.name = 'V4'\": one binding to a line",

@@ -9,7 +9,7 @@ import tensorflow as tf
 from agents.errors import UserError
 from agents.reporting import curves, plots, runs
 from agents.scores import dopamine
-from tests.fake_runs import make_run
+from tests.fake_runs import HEADER, make_run
 
 
 @pytest.fixture
@@ -70,6 +70,13 @@ def test_a_torn_last_row_is_left_out(folder):
     with (folder / "a" / "episodes.csv").open("a") as file:
         file.write("250002,0,0,7")
     assert len(curves.episodes(folder / "a")[0]) == 3
+
+
+@pytest.mark.parametrize("text", [f"{HEADER}\n5,20,0,much,1,400,100\n", "a,b\n1,2\n"])
+def test_a_damaged_record_is_named(folder, text):
+    (folder / "a" / "episodes.csv").write_text(text)
+    with pytest.raises(UserError, match=r"episodes.csv is damaged"):
+        curves.episodes(folder / "a")
 
 
 def test_a_run_without_games_is_named(folder):
@@ -160,6 +167,15 @@ def test_numbers_have_the_published_window_beside_them(folder):
     ]
     assert second[2] == "250001"
     assert second[10:] == ["", "", "", ""], "a run amid a window is no match for a whole one"
+    for window in (50_000, 1_000_000):
+        for row in plots.numbers(curves.lines(runs.find([folder]), "algorithm", window)):
+            assert row[10:] == ["", "", "", ""], "nor is a window of another length"
+
+
+def test_a_name_is_no_formula(folder):
+    make_run(folder / "of $100 and $\\x$", [(1, 1.0)])
+    figure = plots.learning_curves(curves.lines(runs.find([folder]), "run"), "agent_steps")
+    plots.save(figure, folder / "curve.svg")
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])

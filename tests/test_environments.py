@@ -15,8 +15,9 @@ from tf_agents.environments.utils import validate_py_environment
 
 import gin_configs
 from agents import configuration
-from agents.environments import AtariEnvironment, rom_name
+from agents.environments import AtariEnvironment
 from agents.errors import UserError
+from agents.games import rom_name
 
 FIRST, MID, LAST = 0, 1, 2
 TWO_PLAYER = ["combat", "joust", "maze_craze", "warlords"]

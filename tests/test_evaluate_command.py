@@ -56,6 +56,7 @@ def test_it_prints_a_table_and_adds_a_line(own_run, tmp_path):
     [
         ((), "name what to evaluate"),
         (("--run_dir=run", "--model_dir=run"), "name what to evaluate"),
+        (("--model_dir=run", "--checkpoint=best"), "leave out --checkpoint"),
         (("--run_dir=nowhere",), "nowhere is no run directory: give that of a training\n"),
         (("--run_dir=run", "--checkpoint=newest"), "--checkpoint must be last, best or a number"),
     ],

@@ -176,7 +176,7 @@ def test_one_game_has_no_spread_and_an_unpublished_one_no_human():
         ({"seed": 2**31 - 9}, "Evaluator.seed must be between 0 and 2,147,483,638, got 2147483639"),
         (
             {"max_frames_per_episode": 3},
-            "Evaluator.max_frames_per_episode must be at least 4, got 3",
+            "Evaluator.max_frames_per_episode must be between 4 and 2,147,483,647, got 3",
         ),
         ({"film_agent_steps": 0}, "Evaluator.film_agent_steps must be at least 1, got 0"),
     ],

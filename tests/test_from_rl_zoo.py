@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agents import configuration
-from agents.environments import rom_name
+from agents.games import rom_name
 from tests.training_process import BINDINGS, command
 
 PAGE = (Path(__file__).parent.parent / "docs" / "from_rl_zoo.md").read_text()

@@ -162,11 +162,12 @@ def parsed_wrongly(**fields):
     request = serving.request(observation=ZEROS)
     tensor = request.inputs["observation"]
     tensor.Clear()
-    tensor.dtype = tf.uint8.as_datatype_enum
+    tensor.dtype = (tf.string if "strings" in fields else tf.uint8).as_datatype_enum
     for size in fields["shape"]:
         tensor.tensor_shape.dim.add(size=size)
     tensor.tensor_content = fields.get("content", b"")
     tensor.int_val.extend(fields.get("values", []))
+    tensor.string_val.extend(fields.get("strings", []))
     return request
 
 
@@ -229,6 +230,16 @@ def parsed_wrongly(**fields):
         ),
         (
             parsed_wrongly(shape=[10**6, 84, 84, 4], values=[1]),  # 28 GB
+            "INVALID_ARGUMENT",
+            "tensor parsing error: observation",
+        ),
+        (
+            parsed_wrongly(shape=[10**6], strings=[bytes(28_224)]),  # as much
+            "INVALID_ARGUMENT",
+            "tensor parsing error: observation",
+        ),
+        (
+            parsed_wrongly(shape=[2**60], strings=[b""]),
             "INVALID_ARGUMENT",
             "tensor parsing error: observation",
         ),
@@ -331,6 +342,12 @@ SHAPE_ERROR = (
             {"inputs": 1},
             400,
             f"Failed to convert version: {2**63} to numeric.",
+        ),
+        (
+            f"/v1/models/policy/versions/{'9' * 4_400}:predict",
+            {"inputs": 1},
+            400,
+            f"Failed to convert version: {'9' * 4_400} to numeric.",
         ),
         ("/v1/models/policy:classify", {}, 501, "classify is not supported: predict is"),
         ("/v1/models/policy", {}, 400, "Malformed request: POST /v1/models/policy"),

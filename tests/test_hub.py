@@ -61,6 +61,7 @@ def run(small_run, tmp_path_factory):
     (path / "evaluate.jsonl").write_text('{"agent_steps": 600}\n' + json.dumps(EVALUATION) + "\n")
     (path / "videos").mkdir()
     (path / "videos" / "best.mp4").write_bytes(os.urandom(120_000))
+    (path / "videos" / ".first.partial.mp4").write_bytes(b"a film that was broken off")
     return path
 
 

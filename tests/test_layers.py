@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 # its own. A package counts as one entry. A new module of the library gets its place here.
 FLOORS = [
     {"errors", "ports"},
-    {"arguments"},
+    {"arguments", "games"},
     {"configuration"},
     {
         "environments",

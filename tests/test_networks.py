@@ -150,7 +150,10 @@ def test_auto_is_bfloat16_where_the_hardware_multiplies_it():
             "nature_network.precision must be 'auto' or 'float32' or 'mixed_bfloat16', "
             "got 'float16'",
         ),
-        ({"padding": "SAME"}, "nature_network.padding must be 'valid' or 'same', got 'SAME'"),
+        (
+            {"padding": "SAME"},
+            "nature_network.padding must be 'valid' or 'same' or None, got 'SAME'",
+        ),
     ],
 )
 def test_a_wrong_value_is_named(kwargs, line):

@@ -56,6 +56,7 @@ def finished_run(small_run, tmp_path_factory):
     (path / "videos").mkdir()
     for name in ("best.mp4", "best.gif", "first.gif"):
         write_film(path / "videos" / name)
+    (path / "videos" / ".worst.partial.mp4").touch()  # a film that was broken off
     facts = json.loads((path / "run.json").read_text())
     facts["commit"] = "<script>document.title = 'hostile'</script>"
     facts["resumes"] = [facts | {"commit": "abc123", "agent_steps": 1234}]
@@ -193,6 +194,7 @@ def test_speed_is_that_of_tensorboard(own_run):
         ("run.json", "{}", "is not whole"),
         ("evaluate.jsonl", "{}\n", "is not whole"),
         ("evaluate.jsonl", "nonsense\n", "evaluate.jsonl is damaged"),
+        ("evaluate.jsonl", "5\n", "evaluate.jsonl is damaged"),
         ("videos/best.mp4", "nonsense", "best.mp4 is no film: record it again, or remove it"),
         ("videos/best.gif", "", "best.gif is no film"),
         ("episodes.csv", None, "is no run"),

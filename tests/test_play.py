@@ -81,7 +81,8 @@ def test_mistakes_are_one_line(server):
     nothing = '{"error": "Servable not found for request: Latest(x)"}; '
     for arguments, message in (
         ([], "name a model of the server: --model=space_invaders"),
-        (["--model=x"], "ALE has no game 'x': name one, as in --game=space_invaders"),
+        (["--model=x"], "unknown game 'x': did you mean 'klax'?, as in --game=space_invaders"),
+        (["--model=joust"], "'joust' needs two players: choose another game, as in --game="),
         ([f"--address={rest}", "--model=x", game], nothing + remedy.format(rest)),
         (
             [f"--address={grpc}", "--model=x", game],

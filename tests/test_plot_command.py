@@ -77,6 +77,16 @@ def test_aggregates_of_evaluated_runs(tmp_path):
     assert (tmp_path / "a.svg").read_text().startswith("<?xml")
 
 
+def test_aggregates_ask_how_runs_were_evaluated_not_how_they_were_trained(tmp_path):
+    for algorithm, noop_max in (("DQN", 0), ("C51", 30)):
+        line = {"algorithm": algorithm, "game": "pong", "rules": {}, "epsilon": 0, "scores": []}
+        evaluation = line | {"human_normalized": 0.1}
+        folder = tmp_path / algorithm
+        make_run(folder, [(1, 1.0)], algorithm=algorithm, noop_max=noop_max, evaluation=evaluation)
+    run = command("plot.py", "--run_dir=.", "--rliable", "--out=a.csv", folder=tmp_path)
+    assert (run.returncode, run.stderr) == (0, "")
+
+
 def test_the_table_evaluates_what_is_not_evaluated(small_run, tmp_path):
     shutil.copytree(small_run, tmp_path / "runs" / "one")
     shutil.copytree(small_run, tmp_path / "runs" / "young")
@@ -95,6 +105,7 @@ def test_the_table_evaluates_what_is_not_evaluated(small_run, tmp_path):
     ("arguments", "message"),
     [
         (("plot.py",), "name a run"),
+        (("plot.py", "--run_dir=runs", "--out=curve"), "--out=curve must end in .png, .svg"),
         (("plot.py", "--run_dir=runs"), "runs of different protocols do not compare"),
         (("benchmark_table.py", "--run_dir=runs/a", "--noevaluate"), "is not evaluated yet"),
     ],

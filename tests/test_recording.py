@@ -92,6 +92,7 @@ def test_the_command_writes_films_into_the_run(run_dir):
     ("arguments", "message"),
     [
         ((), "name a run: --run_dir="),
+        (("--run_dir=run", "--progress", "--games=worst"), "leave out --games"),
         (("--run_dir=run", "--games=longest"), "should be one of <first|best|worst>"),
     ],
 )

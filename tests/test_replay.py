@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import os
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -420,6 +421,22 @@ def test_a_saved_replay_goes_on(make_replay, tmp_path):
         again = make_replay(n_step=3, capacity=20, batch_size=8, scratch_dir=tmp_path / "again")
         assert_same(stored_transitions(again), expected)
         again.close()
+
+
+def test_a_full_disk_is_an_os_error_and_the_replay_goes_on(make_replay, tmp_path):
+    steps = one_environment([9])
+    replay = make_replay()
+    write(replay, [steps])
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1, limits[1]))  # no file can grow
+        with pytest.raises(OSError, match="chunks"):
+            replay.save(tmp_path / "first")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    replay.save(tmp_path / "second")
+    assert not (tmp_path / "first").exists()
+    assert_same(stored_transitions(replay), n_step_transitions(steps, 1, None))
 
 
 def test_an_unfinished_episode_is_saved_as_far_as_it_got(make_replay, tmp_path):

@@ -180,7 +180,7 @@ def assert_one_line(finished, message):
         ([GAME, "--gin_bindings=AtariEnvironment.num_envs = 0"], "must be at least 1"),
         ([GAME, "--gin_bindings=DQN.gamma = 1.5"], "DQN.gamma must be between 0 and 1"),
         ([GAME, "--gin_bindings=Training.agent = 'DQN'"], "must be a reference, @name, to what"),
-        ([GAME, "--gin_bindings=Training.agent = @Replay"], "to what makes a DQN, got <class"),
+        ([GAME, "--gin_bindings=Training.agent = @Replay"], "to what makes a DQN, got @Replay"),
         ([GAME, "--gin_bindings=DQN.optimizer = @adam()"], "DQN.optimizer must be a reference"),
         (
             [
@@ -196,6 +196,8 @@ def assert_one_line(finished, message):
             [GAME, "--gin_bindings=Replay.capacity = 2_000_000_000", length(2_000_000_000)],
             "GB of memory",
         ),
+        ([GAME, "--gin_bindings=DQN.network = @adam"], "what makes a Model, got @adam"),
+        ([GAME, "--run_dir=~nobody_of_this_name/x"], "cannot be read (Could not determine home"),
         ([GAME, "--resume"], "nothing to resume: name a run, as in --run_dir=runs/NAME"),
         ([GAME, "--gin_bindings=Replay.capacity = 31"], "must be at least Replay.batch_size, 32"),
         ([GAME, "--run_dir=/proc/run"], "cannot be written"),

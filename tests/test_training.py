@@ -225,11 +225,10 @@ def test_a_stop_gives_up_an_evaluation_and_the_next_start_makes_it(tmp_path, che
 
 
 class FillsTheDisk(Silent):
-    """No file can grow once the untrained agent is evaluated."""
+    """From some step on no file can grow; TensorFlow has written its graphs' code then."""
 
-    def message(self, text):
-        super().message(text)
-        if text.startswith("evaluation at 0 "):
+    def progress(self, agent_steps, **values):
+        if agent_steps >= 300:
             _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
             resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
 
@@ -245,6 +244,19 @@ def test_a_record_that_cannot_be_written_is_one_line(tmp_path):
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     files = (run._log._episodes_file, run._log._evaluations_file)
     assert all(file.closed for file in files)
+
+
+def test_going_on_with_a_full_disk_is_one_line_and_loses_nothing(tmp_path):
+    train(tmp_path, 100)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1, limits[1]))
+        full = r"the record at 10\d agent steps could not be written .*look at the disk of"
+        with pytest.raises(UserError, match=full), prepared(tmp_path, 200):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert train(tmp_path, 200).agent_steps >= 200
 
 
 def test_a_resumed_run_draws_other_noise(tmp_path):
@@ -308,7 +320,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpo
         ("Training.agent_steps = 0", "Training.agent_steps must be at least 1"),
         (
             "Training.updates_per_agent_step = 0",
-            "Training.updates_per_agent_step must be at least 1e-6",
+            "Training.updates_per_agent_step must be between 1e-6 and 1e6",
         ),
         ("Training.log_period_agent_steps = -1", "Training.log_period_agent_steps must be"),
         ("LEARNING_STARTS_AGENT_STEPS = 0", "Training.learning_starts_agent_steps must be"),

@@ -24,7 +24,7 @@ def frames(count, height=42, width=64):
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
     path = tmp_path_factory.mktemp("videos") / "new" / "film"
-    video.write(frames(130), path, ["mp4", "gif"], gif_seconds=1.5)
+    video.write(frames(130), path, ["mp4", "gif", "gif"], gif_seconds=1.5)
     return path
 
 

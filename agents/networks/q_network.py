@@ -122,16 +122,17 @@ def nature_network(
     *,
     atoms: int | None = None,
     cosines: int | None = None,
-    padding: Literal["valid", "same"] = "valid",
+    padding: Literal["valid", "same"] | None = None,
     precision: Precision = "auto",
 ) -> tf.keras.Model:
-    """The network of Mnih et al. 2015: `q_network` with `nature_encoder` and nothing else.
+    """`q_network`, as it is bound, with `nature_encoder`: what runs from before it name.
 
     Args:
       num_actions: of the game.
       atoms: as `q_network`'s.
       cosines: as `q_network`'s.
       padding: of the convolutions; flattened they have 3136 ("valid") or 7744 ("same") features.
+        None leaves the encoder's.
       precision: of the arithmetic.
 
     Returns:
@@ -139,6 +140,8 @@ def nature_network(
     """
 
     def encoder(image: tf.Tensor, policy: tf.keras.mixed_precision.Policy) -> tf.Tensor:
+        if padding is None:
+            return nature_encoder(image, policy)
         return nature_encoder(image, policy, padding=padding)
 
     return q_network(

@@ -50,6 +50,7 @@ class Line(NamedTuple):
     label: str
     histories: list[History]
     points: list[Point]
+    window_agent_steps: int  # of a point
     published: list[scores.Published]  # to hold them against
 
 
@@ -111,7 +112,8 @@ def line(
 ) -> Line:
     """One line; without points where no game is over."""
     windows = points(histories, window_agent_steps)
-    return Line(panel, label, histories, windows, published(histories[0].run))
+    beside = published(histories[0].run)
+    return Line(panel, label, histories, windows, window_agent_steps, beside)
 
 
 def points(histories: Sequence[History], window_agent_steps: int) -> list[Point]:
@@ -154,20 +156,22 @@ def episodes(run_dir: Path) -> tuple[np.ndarray, np.ndarray]:
     """Agent steps at the end of each finished game, int64 [E], and its raw score, float64 [E].
 
     Raises:
-      UserError: there is no record of games.
+      UserError: there is no record of games, or it is damaged.
     """
     path = run_dir / "episodes.csv"
     try:
         with path.open(newline="") as file:
             rows = list(csv.DictReader(file))
+        # A game that is being written while we read may be torn; it is the last one.
+        whole = [row for row in rows if row["episode_agent_steps"]]
+        return (
+            np.array([int(row["agent_steps"]) for row in whole], np.int64),
+            np.array([float(row["score"]) for row in whole], np.float64),
+        )
     except OSError as e:
         raise UserError(f"{run_dir} is no run: {path} cannot be read ({e.strerror})") from e
-    # A game that is being written while we read may be torn; it is the last one.
-    whole = [row for row in rows if row["episode_agent_steps"]]
-    return (
-        np.array([int(row["agent_steps"]) for row in whole], np.int64),
-        np.array([float(row["score"]) for row in whole], np.float64),
-    )
+    except (csv.Error, ValueError, KeyError, TypeError) as e:
+        raise UserError(f"{path} is damaged ({e!r}): move it away") from e
 
 
 def training_hours(run_dir: Path, agent_steps: np.ndarray) -> np.ndarray:

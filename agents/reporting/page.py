@@ -51,6 +51,7 @@ def page(run_dir: Path, evaluated: Sequence[Mapping[str, Any]]) -> str:
     try:
         return templates.get_template("page.html").render(
             name=run_dir.name,
+            run_dir=run_dir,
             game=run.game,
             algorithm=run.algorithm,
             run=facts,
@@ -65,7 +66,7 @@ def page(run_dir: Path, evaluated: Sequence[Mapping[str, Any]]) -> str:
             speed=_speed(scalars, _hours(run_dir, agent_steps)),
             disk_bytes=memory.occupied_bytes(run_dir),
         )
-    except (OSError, jinja2.UndefinedError) as e:
+    except (OSError, ValueError, TypeError, jinja2.UndefinedError) as e:
         raise UserError(f"{run_dir} is not whole: {e}") from e
 
 
@@ -86,7 +87,7 @@ def _data_uri(content: bytes, mime_type: str) -> str:
 
 def _films(run_dir: Path) -> list[dict[str, str]]:
     """Those of `videos/`; a GIF only where there is no mp4 of the same name."""
-    paths = sorted(path for path in run_dir.glob("videos/*") if path.suffix in _FILMS)
+    paths = sorted(path for path in run_dir.glob("videos/[!.]*") if path.suffix in _FILMS)
     has_mp4 = {path.stem for path in paths if path.suffix == ".mp4"}
     return [
         {"name": path.stem, "mime_type": _FILMS[path.suffix][2], "uri": _film_uri(path)}

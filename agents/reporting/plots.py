@@ -59,7 +59,9 @@ def table(lines: Sequence[Line]) -> Table:
 
 
 def published_at(line: Line, point: Point) -> Published | None:
-    """The published window that a point lies in; None as long as the run is amid it."""
+    """The published window that a point is; None of another length, or if the run is amid it."""
+    if line.window_agent_steps != WINDOW_AGENT_STEPS:
+        return None
     end = -(-point.agent_steps // WINDOW_AGENT_STEPS) * WINDOW_AGENT_STEPS
     if end - point.agent_steps > WINDOW_AGENT_STEPS / 10:  # its last game ends before it does
         return None
@@ -95,11 +97,16 @@ def learning_curves(lines: Sequence[Line], x: str) -> "Figure":
                 under.add(line.published[0])
                 _draw_published(axis, line, x, last_agent_steps, colour)
         thin = f"thin: of {_SMOOTHED_GAMES} games"
-        axis.set(title=panel, xlabel=_LABELS[x], ylabel=f"mean training score ({thin})")
+        axis.set(title=_plain(panel), xlabel=_LABELS[x], ylabel=f"mean training score ({thin})")
         axis.xaxis.set_major_formatter("{x:,.10g}")
         axis.legend(fontsize="small")
         axis.grid(alpha=0.3)
     return figure
+
+
+def _plain(text: str) -> str:
+    """A text in which matplotlib sees no formula."""
+    return text.replace("$", r"\$")
 
 
 def _draw_line(axis: "Axes", line: Line, x: str) -> "ColorType":
@@ -107,7 +114,7 @@ def _draw_line(axis: "Axes", line: Line, x: str) -> "ColorType":
     at = [getattr(point, x) for point in line.points]
     runs = f" ({len(line.histories)} runs, 95% interval)" if len(line.histories) > 1 else ""
     means, low, high = zip(*((p.mean, p.low, p.high) for p in line.points), strict=True)
-    (drawn,) = axis.plot(at, means, marker="o", label=line.label + runs)
+    (drawn,) = axis.plot(at, means, marker="o", label=_plain(line.label) + runs)
     axis.fill_between(at, low, high, color=drawn.get_color(), alpha=0.2)
     for history in line.histories:
         axis.plot(*_smooth(history, x), color=drawn.get_color(), alpha=0.3, linewidth=1)

@@ -24,9 +24,12 @@ def json_lines(path: Path) -> list[dict[str, Any]]:
     # One that is being written while we read may be torn; it is the last one.
     lines = path.read_text().splitlines(keepends=True)
     try:
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        found = [json.loads(line) for line in lines if line.endswith("\n")]
+        if not all(isinstance(line, dict) for line in found):
+            raise ValueError("a line is no object")
     except ValueError as e:
         raise UserError(f"{path} is damaged ({e}): move it away") from e
+    return found
 
 
 def evaluations(run_dir: Path) -> list[dict[str, Any]]:

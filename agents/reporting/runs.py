@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from agents import configuration, protocols
-from agents.environments import rom_name
 from agents.errors import NotYetError, UserError
+from agents.games import rom_name
 from agents.run_directory import no_run
 
 _CONFIG = "config.json"

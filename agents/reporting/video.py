@@ -33,6 +33,7 @@ def write(
     Raises:
       UserError: the files cannot be written.
     """
+    formats = list(dict.fromkeys(formats))
     partial = {name: path.with_name(f".{path.name}.partial.{name}") for name in formats}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

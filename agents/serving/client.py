@@ -45,9 +45,12 @@ def _rest(address: str, model: str) -> Ask:
         response = session.post(url, json=body, timeout=_TIMEOUT_SECONDS)
         if not response.ok:
             raise requests.HTTPError(response.text)
-        outputs = response.json()["outputs"]
-        q_values = np.array(outputs["q_values"], np.float32)
-        return {"action": np.array(outputs["action"]), "q_values": q_values}
+        try:
+            outputs = response.json()["outputs"]
+            q_values = np.array(outputs["q_values"], np.float32)
+            return {"action": np.array(outputs["action"]), "q_values": q_values}
+        except (KeyError, TypeError) as e:
+            raise requests.RequestException("the answer has no actions and Q-values") from e
 
     return ask
 

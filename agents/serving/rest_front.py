@@ -143,7 +143,7 @@ class _Rest:
 def _spec(name: str, version: str | None, label: str | None) -> model_pb2.ModelSpec:
     spec = model_pb2.ModelSpec(name=unquote(name))
     if version:
-        if int(version) >= 2**63:
+        if len(version) > len(str(2**63)) or int(version) >= 2**63:
             raise invalid(f"Failed to convert version: {version} to numeric.")
         spec.version.value = int(version)
     if label:

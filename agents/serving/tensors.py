@@ -11,6 +11,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from agents.serving.status import invalid
 
 MAX_BYTES = 64 * 2**20  # of a request, and of a tensor in it
+_REFERENCE_BYTES = 8  # to a string, in an array
 
 
 def type_name(dtype: int) -> str:
@@ -24,11 +25,12 @@ def from_proto(name: str, proto: tensor_pb2.TensorProto) -> np.ndarray:
 
     Raises:
       RequestError: its content does not fit its type and shape. One value may stand for a tensor
-        of any size, so the size is limited.
+        of any size, so the size is limited, with that of strings as if each were the longest.
     """
     shape = [dim.size for dim in proto.tensor_shape.dim]
     try:
-        item_bytes = tf.dtypes.as_dtype(proto.dtype).size
+        item_bytes = tf.dtypes.as_dtype(proto.dtype).size  # 0 of strings
+        item_bytes = item_bytes or _REFERENCE_BYTES + max(map(len, proto.string_val), default=0)
         if min(shape, default=0) < 0 or math.prod(shape) * item_bytes > MAX_BYTES:
             raise ValueError(f"shape {shape}")
         return np.reshape(tf.make_ndarray(proto), shape)

@@ -24,10 +24,10 @@ ROOT = Path(__file__).parent.parent.parent
 HERE = Path(__file__).parent
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("pairs", 5, "How often each is timed.")
-flags.DEFINE_integer("agent_steps", 12_000, "That are timed, each time.")
-flags.DEFINE_integer("num_envs", 16, "Environments of this project's loop.")
-flags.DEFINE_integer("sb3_num_envs", 1, "Environments of Stable-Baselines3's; RL-Zoo takes 1.")
+flags.DEFINE_integer("pairs", 5, "How often each is timed.", 1)
+flags.DEFINE_integer("agent_steps", 12_000, "That are timed, each time.", 1)
+flags.DEFINE_integer("num_envs", 16, "Environments of this project's loop.", 1)
+flags.DEFINE_integer("sb3_num_envs", 1, "Environments of Stable-Baselines3's; RL-Zoo takes 1.", 1)
 flags.DEFINE_enum("precision", "auto", ["auto", "float32", "mixed_bfloat16"], "Of this project's.")
 flags.DEFINE_string("sb3_dir", str(ROOT / ".venv-sb3"), "The environment of Stable-Baselines3.")
 flags.DEFINE_string("json", None, "A file for the figures and the machine.")
@@ -37,6 +37,7 @@ def main(argv: list[str]) -> None:
     del argv
     from agents.run_directory import environment_facts
 
+    command.check_file("json")
     python = sb3_python(Path(FLAGS.sb3_dir))
     pairs = []
     for pair in range(FLAGS.pairs):
