@@ -34,11 +34,7 @@ def define_gin_flags() -> None:
 
 @contextlib.contextmanager
 def extra(name: str) -> Iterator[None]:
-    """Around imports that need this extra of setup.py.
-
-    Raises:
-      UserError: a package of it is missing.
-    """
+    """Around imports that need this extra of setup.py; a UserError names what is missing."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -46,11 +42,7 @@ def extra(name: str) -> Iterator[None]:
 
 
 def check_file(name: str) -> None:
-    """Looks at a flag that names a file, before the work whose result it takes.
-
-    Raises:
-      UserError: it is given and no file can be there.
-    """
+    """Raises a UserError where --NAME is given and no file can be there."""
     path = Path(flags.FLAGS[name].value or os.devnull)
     if path.is_dir() or not path.parent.is_dir():
         raise UserError(f"no file can be made at --{name}={path}: choose another")

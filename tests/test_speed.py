@@ -80,6 +80,13 @@ def test_the_command_times_what_the_gin_files_say(tmp_path):
     assert loop["environments"] == 3
 
 
+@pytest.mark.parametrize("path", [".", "nowhere/report.json"])
+def test_a_report_that_cannot_be_written_is_told_before_the_timing(tmp_path, path):
+    finished = command(tmp_path, f"--json={path}", name="benchmark")
+    message = f"error: no file can be made at --json={path}: choose another\n"
+    assert (finished.exit_code, finished.stderr) == (2, message)
+
+
 def test_a_rate_counts_units():
     calls = []
     fast, slow = speed._rates(lambda: calls.append(1) or 6, lambda: calls.append(2) or 0)
