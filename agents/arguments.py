@@ -107,5 +107,5 @@ def _fits(value: Any, member: Any) -> bool:
 
 
 def _returned(value: Any) -> Any:
-    is_function = inspect.isfunction(inspect.unwrap(value)) if callable(value) else False
+    is_function = callable(value) and inspect.isfunction(inspect.unwrap(value))
     return hints(value).get("return") if is_function else None

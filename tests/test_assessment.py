@@ -100,7 +100,6 @@ def test_a_protocol_is_played_and_named(small_run):
     [
         ("model.json", None, "holds no exported model"),
         ("model.json", "{}", "holds no exported model"),
-        ("model.json", '"was": "space_invaders"', "holds no exported model"),
         ("model.json", '"game": "breakout"', "was made for other actions of breakout"),
         ("saved_model.pb", "no graph", "holds no exported model"),
     ],
@@ -116,6 +115,16 @@ def test_what_is_no_model_is_named(model, tmp_path, name, content, message):
         path.write_text(content)
     with pytest.raises(UserError, match=message):
         players.from_model(copy)
+
+
+@pytest.mark.parametrize("name", ["algorithm", "agent_steps", "commit"])
+def test_a_model_that_does_not_say_who_trained_it_is_named(model, tmp_path, name):
+    path = shutil.copytree(model, tmp_path / "model") / "assets.extra" / "model.json"
+    description = json.loads(path.read_text())
+    del description[name]
+    path.write_text(json.dumps(description))
+    with pytest.raises(UserError, match=f"holds no exported model \\('{name}'\\)"):
+        players.from_model(tmp_path / "model")
 
 
 def test_an_evaluation_that_cannot_be_written_is_told(small_run, tmp_path):
