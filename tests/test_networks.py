@@ -58,7 +58,7 @@ def test_parameter_counts(padding, num_actions, parameters):
 
 def test_the_nature_network_has_the_outputs_of_distributional_agents():
     assert nature_network(6, atoms=51).output_shape == (None, 6, 51)
-    quantiles = nature_network(6, cosines=64)([OBSERVATIONS, np.full((5, 8), 0.5, np.float32)])
+    quantiles = nature_network(6, cosines=64)([OBSERVATIONS, np.full(8, 0.5, np.float32)])
     assert quantiles.shape == (5, 6, 8)
 
 
@@ -168,7 +168,7 @@ def pixels(image, policy):
 
 
 FEATURES = OBSERVATIONS[:, 40:43, 30:33, 0].reshape(5, 9) / 255
-TAU = np.random.default_rng(1).uniform(size=(5, 7)).astype(np.float32)
+TAU = np.random.default_rng(1).uniform(size=7).astype(np.float32)
 
 
 def dense_weights(model):
@@ -191,7 +191,7 @@ def numpy_head(weights, dueling, atoms, cosines):
         return y.reshape(len(y), -1, atoms) if atoms else y
 
     if cosines:
-        angles = np.pi * np.arange(1, cosines + 1) * TAU[:, :, None].astype(float)
+        angles = np.pi * np.arange(1, cosines + 1) * TAU[:, None].astype(float)
         x = x[:, None] * np.maximum(dense(np.cos(angles)), 0)
     y = np.maximum(dense(x), 0)
     if dueling == "none":

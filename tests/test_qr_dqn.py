@@ -35,16 +35,16 @@ IMPLICIT = {
 MIDPOINTS = (np.arange(N) + 0.5) / N
 
 
-def fixed_tau(n, batch_size):
+def fixed_tau(n):
     """Fractions that depend on their number alone."""
-    return np.random.default_rng(n).uniform(size=(batch_size, n)).astype(np.float32)
+    return np.random.default_rng(n).uniform(size=n).astype(np.float32)
 
 
 class FixedTau(IQN):
     """IQN whose fractions are known."""
 
-    def _random_tau(self, observation, n):
-        return tf.constant(fixed_tau(n, observation.shape[0]))
+    def _random_tau(self, n):
+        return tf.constant(fixed_tau(n))
 
 
 def quantile_huber_loss(target, predicted, tau, kappa):
@@ -55,7 +55,7 @@ def quantile_huber_loss(target, predicted, tau, kappa):
             for sample in target[b]:
                 u = sample - theta
                 huber = u * u / 2 if abs(u) <= kappa else kappa * (abs(u) - kappa / 2)
-                weight = abs(tau[b, i] - (1 if u < 0 else 0))
+                weight = abs(tau[i] - (1 if u < 0 else 0))
                 losses[b] += weight * huber / kappa / len(target[b])
     return losses
 
@@ -64,15 +64,12 @@ class QR:
     """What QR-DQN computes."""
 
     algorithm, kwargs = QRDQN, {"num_quantiles": N}
+    tau = MIDPOINTS
 
     @staticmethod
     def predicted(online, window):
         outputs = tiny_distributions(online, stacks(window)[0], N)
         return outputs[np.arange(len(outputs)), actions(window)]
-
-    @staticmethod
-    def tau(batch_size):
-        return np.tile(MIDPOINTS, (batch_size, 1))
 
     @staticmethod
     def next_quantiles(agent, window, double):
@@ -88,26 +85,23 @@ class Implicit:
 
     algorithm = FixedTau
     kwargs = IMPLICIT
+    tau = fixed_tau(N)
 
     @staticmethod
     def predicted(online, window):
         first = stacks(window)[0]
-        outputs = tiny_quantiles(online, first, fixed_tau(N, len(first)))
+        outputs = tiny_quantiles(online, first, fixed_tau(N))
         return outputs[np.arange(len(outputs)), actions(window)]
-
-    @staticmethod
-    def tau(batch_size):
-        return fixed_tau(N, batch_size)
 
     @staticmethod
     def next_quantiles(agent, window, double):
         last = stacks(window)[1]
         if double:
-            tau, chooser = fixed_tau(N_TARGET, len(last)), online_variables(agent)
-            tau_action = fixed_tau(K, len(last))
+            tau, chooser = fixed_tau(N_TARGET), online_variables(agent)
+            tau_action = fixed_tau(K)
         else:
-            both, chooser = fixed_tau(N_TARGET + K, len(last)), target_variables(agent)
-            tau, tau_action = both[:, :N_TARGET], both[:, N_TARGET:]
+            both, chooser = fixed_tau(N_TARGET + K), target_variables(agent)
+            tau, tau_action = both[:N_TARGET], both[N_TARGET:]
         best = tiny_quantiles(values(chooser), last, tau_action).mean(axis=2).argmax(axis=1)
         target = tiny_quantiles(values(target_variables(agent)), last, tau)
         return target[np.arange(len(target)), best]
@@ -144,7 +138,7 @@ def test_loss_target_and_priority_are_the_papers(kind, double, n_step, kappa):
     assert not np.allclose(target, numpy_target(kind, agent, window, 0.9, 0.5, not double))
     predicted = kind.predicted(values(online_variables(agent)), window)
     assert np.any(np.abs(target[:, :, None] - predicted[:, None]) > kappa) or kappa == 2.0
-    loss = quantile_huber_loss(target, predicted, kind.tau(batch_size), kappa)
+    loss = quantile_huber_loss(target, predicted, kind.tau, kappa)
     expected = {
         "td_loss": loss,
         "priority": loss,
@@ -161,10 +155,9 @@ def test_an_update_subtracts_the_gradient(kind):
     weights = rng.uniform(0, 2, len(window.frames)).astype(np.float32)
     agent = make_agent(kind.algorithm, **kind.kwargs, double=True, n_step=3, gamma=0.9)
     target = numpy_target(kind, agent, window, 0.9, 1.0, True)
-    tau = kind.tau(len(window.frames))
 
     def numpy_loss(online):
-        loss = quantile_huber_loss(target, kind.predicted(online, window), tau, 1.0)
+        loss = quantile_huber_loss(target, kind.predicted(online, window), kind.tau, 1.0)
         return np.mean(weights * loss)
 
     gradient = central_differences(numpy_loss, values(online_variables(agent)))
@@ -181,21 +174,21 @@ def test_q_values_are_mean_quantiles():
 def test_implicit_q_values_are_the_same_each_time_but_in_training():
     observation = stacks(random_window(np.random.default_rng(0), ENDINGS[1]))[0]
     agent = make_agent(IQN, **Implicit.kwargs)
-    tau = np.tile([[0.25, 0.75]], (len(observation), 1))
+    tau = np.array([0.25, 0.75])
     expected = tiny_quantiles(values(online_variables(agent)), observation, tau).mean(axis=2)
     np.testing.assert_allclose(agent.q_values(observation), expected, atol=1e-5)
     drawn = [agent.q_values(observation, training=True).numpy() for _ in range(100)]
     assert not np.array_equal(drawn[0], drawn[1])
     # Over many draws they are the mean over all fractions.
-    tau = np.tile((np.arange(500) + 0.5) / 500, (len(observation), 1))
+    tau = (np.arange(500) + 0.5) / 500
     mean = tiny_quantiles(values(online_variables(agent)), observation, tau).mean(axis=2)
     error = np.std(drawn, axis=0) / np.sqrt(len(drawn))
     assert np.all(np.abs(np.mean(drawn, axis=0) - mean) < 5 * error)
 
 
-def test_fractions_are_uniform_and_each_transitions_own():
+def test_fractions_are_uniform_and_drawn_anew_for_each_use():
     agent = make_agent(IQN, **Implicit.kwargs)
-    tau = agent._random_tau(tf.zeros((100, 84, 84, 4), tf.uint8), 100).numpy()
+    tau = np.array([agent._random_tau(100).numpy() for _ in range(100)])
     assert tau.shape == (100, 100)
     assert len(np.unique(tau)) > 9_900
     counts = np.histogram(tau, 10, (0, 1))[0]

@@ -39,8 +39,8 @@ def tiny_network(num_actions, atoms=None, cosines=None):
     x = layers.Flatten()(layers.Rescaling(1 / 255)(x))
     x = layers.Dense(_UNITS, activation="tanh")(x)
     if cosines:
-        tau = layers.Input((None,))
-        angles = np.pi * tf.range(1.0, cosines + 1) * tau[..., None]
+        tau = layers.Input(())
+        angles = np.pi * tf.range(1.0, cosines + 1) * tau[:, None]
         x = x[:, None] * layers.Dense(_UNITS, activation="tanh")(tf.cos(angles))
         outputs = layers.Permute((2, 1))(layers.Dense(num_actions)(x))
         return tf.keras.Model([observation, tau], outputs)
@@ -70,11 +70,11 @@ def tiny_distributions(weights, observation, atoms):
 
 
 def tiny_quantiles(weights, observation, tau):
-    """`tiny_network`'s quantiles [B, num_actions, N] at fractions [B, N] in float64."""
+    """`tiny_network`'s quantiles [B, num_actions, N] at fractions [N] in float64."""
     kernel, bias, e_kernel, e_bias, head_kernel, head_bias = (
         np.asarray(w, np.float64) for w in weights
     )
-    cosines = np.cos(np.pi * np.arange(1, len(e_kernel) + 1) * tau[:, :, None].astype(np.float64))
+    cosines = np.cos(np.pi * np.arange(1, len(e_kernel) + 1) * tau[:, None].astype(np.float64))
     embedding = np.tanh(cosines @ e_kernel + e_bias)
     x = _features(kernel, bias, observation)[:, None] * embedding
     return np.swapaxes(x @ head_kernel + head_bias, 1, 2)

@@ -1,8 +1,12 @@
 """IQN (Dabney et al. 2018, "Implicit Quantile Networks"): any quantile of the return per action.
 
-In:  as `agents.algorithms.dqn`; the network takes observations and fractions tau [B, N], and puts
-     out quantiles [B, num_actions, N].
+In:  as `agents.algorithms.dqn`; the network takes observations and fractions tau [N], and puts out
+     quantiles [B, num_actions, N].
 Out: as there; the loss and the priority of a transition are its quantile Huber loss.
+
+A batch shares its fractions, as in Dopamine's JAX agent: the expected loss is that of fractions
+drawn for each transition, as in the paper, and their embedding costs as many times less as there
+are transitions.
 """
 
 from collections.abc import Callable
@@ -17,7 +21,7 @@ from agents.errors import require
 
 @configurable
 class IQN(QRDQN):
-    """QR-DQN whose fractions are drawn anew for every update."""
+    """QR-DQN whose fractions are drawn for each update, of predictions and targets each."""
 
     def __init__(
         self,
@@ -33,8 +37,8 @@ class IQN(QRDQN):
 
         Args:
           num_actions: of the game.
-          num_tau: fractions per transition (N below the paper's eq. 3).
-          num_target_tau: those of its target (N').
+          num_tau: fractions per batch (N below the paper's eq. 3).
+          num_target_tau: those of the targets (N').
           num_action_tau: those that are averaged to choose an action (K). They are random in
             training and the middles of equal parts otherwise.
           num_cosines: that embed a fraction (n in eq. 4).
@@ -63,16 +67,13 @@ class IQN(QRDQN):
     ) -> tf.Tensor:
         """The quantiles [B, num_actions, num_action_tau] that choose an action."""
         k = self._num_action_tau
-        if training:
-            tau = self._random_tau(observation, k)
-        else:
-            tau = tf.tile(midpoints(k)[None], tf.stack([tf.shape(observation)[0], 1]))
+        tau = self._random_tau(k) if training else midpoints(k)
         return model([observation, tau], training=training)
 
     def _quantiles(
         self, observation: tf.Tensor, action: tf.Tensor, training: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        tau = self._random_tau(observation, self._num_quantiles)
+        tau = self._random_tau(self._num_quantiles)
         outputs = self._online([observation, tau], training=training)
         return common.index_with_actions(outputs, action), tau
 
@@ -80,7 +81,7 @@ class IQN(QRDQN):
         """As DQN's; the fractions that choose the action are not those of the target."""
         n, k = self._num_target_tau, self._num_action_tau
         # One pass for both: the encoder, the larger part of the work, is the same.
-        tau = self._random_tau(next_observation, n if self._online_chooses else n + k)
+        tau = self._random_tau(n if self._online_chooses else n + k)
         outputs = self._target([next_observation, tau], training=training)
         judges = outputs[:, :, n:]
         if self._online_chooses:
@@ -88,6 +89,6 @@ class IQN(QRDQN):
         best = tf.argmax(self._expectation(judges), axis=-1, output_type=tf.int32)
         return common.index_with_actions(outputs[:, :, :n], best)
 
-    def _random_tau(self, observation: tf.Tensor, n: int) -> tf.Tensor:
-        """Fractions uniform in [0, 1), float32 [B, n]."""
-        return tf.random.uniform(tf.stack([tf.shape(observation)[0], n]))
+    def _random_tau(self, n: int) -> tf.Tensor:
+        """Fractions uniform in [0, 1), float32 [n]."""
+        return tf.random.uniform([n])

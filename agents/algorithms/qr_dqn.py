@@ -28,13 +28,13 @@ def quantile_huber_loss(
     Args:
       target: samples of the target distribution, [B, M].
       predicted: quantiles, [B, N].
-      tau: their fractions, [N] or [B, N].
+      tau: their fractions, [N].
       kappa: up to which the Huber loss is quadratic.
     """
     delta = target[:, :, None] - predicted[:, None, :]
     size = tf.abs(delta)
     huber = tf.where(size <= kappa, size**2 / 2, kappa * (size - kappa / 2))
-    weight = tf.abs(tf.expand_dims(tau, -2) - tf.cast(delta < 0, tf.float32))
+    weight = tf.abs(tau - tf.cast(delta < 0, tf.float32))
     return tf.reduce_sum(tf.reduce_mean(weight * huber / kappa, axis=1), axis=-1)
 
 
@@ -80,7 +80,7 @@ class QRDQN(DQN):
     def _quantiles(
         self, observation: tf.Tensor, action: tf.Tensor, training: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The online network's quantiles [B, N] of the action taken, and their fractions."""
+        """The online network's quantiles [B, N] of the action taken, and their fractions [N]."""
         outputs = self._outputs(self._online, observation, training)
         return common.index_with_actions(outputs, action), midpoints(self._num_quantiles)
 

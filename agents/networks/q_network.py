@@ -41,8 +41,8 @@ def q_network(
       num_actions: of the game.
       atoms: the agent's; numbers per action: outputs are [B, num_actions, atoms].
       cosines: the agent's; makes an implicit quantile network (Dabney et al. 2018, eq. 4, with the
-        cosines 1 to n of Dopamine for 0 to n - 1), whose second input tau float32 [B, N] are
-        quantile fractions and whose outputs are the quantiles [B, num_actions, N].
+        cosines 1 to n of Dopamine for 0 to n - 1), whose second input tau float32 [N] are quantile
+        fractions and whose outputs are the quantiles [B, num_actions, N].
       encoder: `encoder(image, policy)`, see `agents.networks.encoders`.
       hidden_units: of a hidden layer.
       dueling: "streams" adds value and advantage, the advantages' mean taken off, from a hidden
@@ -83,15 +83,15 @@ def q_network(
     x = encoder(layers.Rescaling(1 / 255, dtype=policy)(observation), policy)
     x = layers.Flatten(dtype=policy)(x)
     if cosines:
-        tau = layers.Input((None,), dtype=tf.float32, name="tau")
+        tau = layers.Input((), dtype=tf.float32, name="tau")
         inputs.append(tau)
         features = x.shape[-1]
-        # A fraction is a row, [B * N, ...], from here to the outputs: TensorFlow fuses the bias and
-        # the rectifier of a dense layer into its product only where that has two dimensions.
-        angles = math.pi * tf.range(1.0, cosines + 1) * tf.reshape(tau, (-1, 1))
+        angles = math.pi * tf.range(1.0, cosines + 1) * tau[:, None]
         embedding = layers.Dense(features, activation="relu", dtype=policy)(tf.cos(angles))
-        x = x[:, None] * tf.reshape(embedding, (-1, tf.shape(tau)[1], features))
-        x = tf.reshape(x, (-1, features))
+        # An observation at a fraction is a row, [B * N, ...], from here to the outputs: TensorFlow
+        # fuses the bias and the rectifier of a dense layer into its product only where that has two
+        # dimensions.
+        x = tf.reshape(x[:, None] * embedding, (-1, features))
     y = hidden(x)
     if dueling == "none":
         outputs = linear(y, num_actions)
@@ -101,7 +101,7 @@ def q_network(
         mean = tf.reduce_mean(advantage, axis=-2 if atoms else -1, keepdims=True)
         outputs = value + advantage - mean
     if cosines:
-        outputs = tf.reshape(outputs, (-1, tf.shape(tau)[1], num_actions))
+        outputs = tf.reshape(outputs, (-1, tf.shape(tau)[0], num_actions))
         outputs = layers.Permute((2, 1), dtype=tf.float32)(outputs)
     model = tf.keras.Model(inputs if cosines else observation, outputs)
     if initializer == "fan_in_uniform":
