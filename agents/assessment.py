@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from io import FileIO
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from agents import configuration, protocols, scores
@@ -21,6 +22,16 @@ from agents.run_directory import current_commit
 
 FILE = "evaluate.jsonl"
 PASSING_GRADES = {"space_invaders": 200}  # of the course that this project grew from
+_NUMBER = (int, float)
+_READ_BY_OTHERS = {  # of a line, which may be a stranger's; an interval of one game is None
+    **dict.fromkeys(("game", "algorithm"), str),
+    **dict.fromkeys(("agent_steps", "frames", "seed", "episodes"), int),
+    **dict.fromkeys(("epsilon", "mean", "sd", "median", "iqm"), _NUMBER),
+    "protocols": list,
+    "rules": dict,
+    "scores": list,
+    "mean_interval": (list, NoneType),
+}
 
 
 def evaluator(player: Player, **arguments: Any) -> Evaluator:
@@ -144,10 +155,18 @@ def newest(directory: Path) -> dict[str, Any]:
 
     Raises:
       NotYetError: there is none.
+      UserError: it lacks what every evaluation has.
     """
     lines = evaluations(directory)
     if not lines:
         raise NotYetError(
             f"{directory} is not evaluated yet: python launch/evaluate.py --run_dir={directory}"
+        )
+    line = {"human_normalized": 0.0} | lines[-1]  # of games that people were measured at
+    kinds = _READ_BY_OTHERS | {"human_normalized": _NUMBER}
+    if bad := [name for name, kind in kinds.items() if not isinstance(line.get(name), kind)]:
+        raise UserError(
+            f"{directory / FILE} is damaged (its last line has no {bad[0]} that can be read): "
+            "evaluate again, or move it away"
         )
     return lines[-1]

@@ -218,8 +218,8 @@ class Training:
                 self._loop(stop, Profiler(self._run_dir / "profile") if profile else None)
         except NonFiniteLossError as e:
             raise UserError(
-                f"{e}: start a new run with a lower learning rate or a clipped gradient; "
-                f"{self._kept()}"
+                f"{e}: start a new run with a lower learning rate, or with "
+                f"DQN.max_gradient_norm = 10.0; {self._kept()}"
             ) from e
         finally:
             self._thread.shutdown()
@@ -360,7 +360,7 @@ class Training:
     def _writing(self, what: str) -> Iterator[None]:
         try:
             yield
-        except (OSError, RuntimeError, tf.errors.OpError) as e:
+        except (OSError, tf.errors.OpError) as e:
             raise UserError(
                 f"{what} at {self.agent_steps:,} agent steps could not be written ({e}): "
                 f"look at the disk of {self._run_dir.path}; {self._kept()}"

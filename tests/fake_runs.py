@@ -3,6 +3,23 @@
 import json
 import shutil
 
+EVALUATION = {
+    "game": "space_invaders",
+    "algorithm": "DQN",
+    "agent_steps": 304,
+    "frames": 1216,
+    "protocols": ["dopamine"],
+    "rules": {"repeat_action_probability": 0.25, "noop_max": 0},
+    "epsilon": 0.001,
+    "seed": 0,
+    "episodes": 2,
+    "mean": 257.123,
+    "sd": 38.81,
+    "median": 250.0,
+    "iqm": 257.0,
+    "mean_interval": [250.0, 264.0],
+    "scores": [250.0, 264.0],
+}
 HEADER = "agent_steps,frames,environment,score,clipped_return,episode_frames,episode_agent_steps"
 
 

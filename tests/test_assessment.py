@@ -12,6 +12,7 @@ from agents.errors import UserError
 from agents.evaluation import Evaluation
 from agents.restoring import restore_agent
 from agents.serving.export import export_agent
+from tests.fake_runs import EVALUATION, make_run
 
 
 @pytest.fixture(autouse=True)
@@ -177,7 +178,7 @@ def test_lines_are_added_and_read_back(tmp_path):
         assessment.newest(tmp_path)
     for number in (1, 2):
         with (tmp_path / assessment.FILE).open("a") as log:
-            print(json.dumps({"mean": number}), file=log)
+            print(json.dumps(EVALUATION | {"mean": number}), file=log)
     with (tmp_path / "evaluate.jsonl").open("a") as file:
         file.write('{"mean": 3')  # being written
     assert [line["mean"] for line in assessment.evaluations(tmp_path)] == [1, 2]
@@ -185,6 +186,16 @@ def test_lines_are_added_and_read_back(tmp_path):
     (tmp_path / "evaluate.jsonl").write_text("{\n")
     with pytest.raises(UserError, match="is damaged"):
         assessment.evaluations(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("mean", "12"), ("mean_interval", 3), ("iqm", None), ("human_normalized", "much")],
+)
+def test_a_line_that_cannot_be_read_is_named(tmp_path, name, value):
+    make_run(tmp_path, [], evaluation=EVALUATION | {name: value})
+    with pytest.raises(UserError, match=f"jsonl is damaged .its last line has no {name} that"):
+        assessment.newest(tmp_path)
 
 
 def test_progress_says_what_it_counts(small_run, tmp_path):

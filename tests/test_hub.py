@@ -12,23 +12,10 @@ import yaml
 
 from agents import configuration
 from agents.restoring import restore_agent
+from tests.fake_runs import EVALUATION
 from tests.hub_server import TOKEN, HubServer
 from tests.training_process import command
 
-EVALUATION = {
-    "game": "space_invaders",
-    "algorithm": "DQN",
-    "agent_steps": 304,
-    "frames": 1216,
-    "protocols": ["dopamine"],
-    "rules": {"repeat_action_probability": 0.25, "noop_max": 0},
-    "epsilon": 0.001,
-    "seed": 0,
-    "mean": 257.123,
-    "sd": 38.81,
-    "median": 250.0,
-    "scores": [250.0, 264.0],
-}
 REPOSITORY = "me/dqn-space-invaders"
 OBSERVATIONS = np.random.default_rng(0).integers(0, 256, (4, 84, 84, 4), np.uint8)
 
@@ -171,7 +158,9 @@ def test_what_cannot_be_pushed_is_one_line(hub, run, hub_command, tmp_path):
     assert_fails(stranger, "HF_TOKEN says who you are")
     nothing = hub_command(tmp_path, *flags[:2], "--run_dir=nothing")
     assert_fails(nothing, "nothing is no run directory: there are mine")
-    (tmp_path / "mine" / "evaluate.jsonl").write_text(json.dumps({"agent_steps": 100}) + "\n")
+    (tmp_path / "mine" / "evaluate.jsonl").write_text(
+        json.dumps(EVALUATION | {"agent_steps": 100}) + "\n"
+    )
     assert_fails(hub_command(tmp_path, *flags), "no checkpoint at 100 agent steps")
     (tmp_path / "mine" / "evaluate.jsonl").unlink()
     refused = hub_command(tmp_path, *flags)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.fake_runs import make_run
+from tests.fake_runs import EVALUATION, make_run
 
 ROOT = Path(__file__).parent.parent
 
@@ -65,8 +65,8 @@ def test_runs_that_are_no_seeds_of_one_another_are_named(tmp_path):
 
 def test_aggregates_of_evaluated_runs(tmp_path):
     for name, score in (("one", 0.1), ("two", 0.3)):
-        line = {"algorithm": "DQN", "game": "pong", "rules": {}, "epsilon": 0, "scores": []}
-        make_run(tmp_path / name, [(1, 1.0)], evaluation=line | {"human_normalized": score})
+        evaluation = EVALUATION | {"human_normalized": score}
+        make_run(tmp_path / name, [(1, 1.0)], evaluation=evaluation)
     make_run(tmp_path / "young", [(1, 1.0)])
     run = command("plot.py", "--run_dir=.", "--rliable", "--out=a.svg", folder=tmp_path)
     remedy = "python launch/evaluate.py --run_dir=young"
@@ -79,8 +79,7 @@ def test_aggregates_of_evaluated_runs(tmp_path):
 
 def test_aggregates_ask_how_runs_were_evaluated_not_how_they_were_trained(tmp_path):
     for algorithm, noop_max in (("DQN", 0), ("C51", 30)):
-        line = {"algorithm": algorithm, "game": "pong", "rules": {}, "epsilon": 0, "scores": []}
-        evaluation = line | {"human_normalized": 0.1}
+        evaluation = EVALUATION | {"algorithm": algorithm, "human_normalized": 0.1}
         folder = tmp_path / algorithm
         make_run(folder, [(1, 1.0)], algorithm=algorithm, noop_max=noop_max, evaluation=evaluation)
     run = command("plot.py", "--run_dir=.", "--rliable", "--out=a.csv", folder=tmp_path)

@@ -80,7 +80,7 @@ class IQN(QRDQN):
     def _next_outputs(self, next_observation: tf.Tensor, training: bool) -> tf.Tensor:
         """As DQN's; the fractions that choose the action are not those of the target."""
         n, k = self._num_target_tau, self._num_action_tau
-        # One pass for both: the encoder, the larger part of the work, is the same.
+        # One pass for both, which share what the encoder makes of the observations.
         tau = self._random_tau(n if self._online_chooses else n + k)
         outputs = self._target([next_observation, tau], training=training)
         judges = outputs[:, :, n:]
