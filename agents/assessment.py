@@ -23,10 +23,10 @@ from agents.run_directory import current_commit
 FILE = "evaluate.jsonl"
 PASSING_GRADES = {"space_invaders": 200}  # of the course that this project grew from
 _NUMBER = (int, float)
-_READ_BY_OTHERS = {  # of a line, which may be a stranger's; an interval of one game is None
+_READ_BY_OTHERS = {  # of a line, which may be a stranger's; one game has None for an interval
     **dict.fromkeys(("game", "algorithm"), str),
     **dict.fromkeys(("agent_steps", "frames", "seed", "episodes"), int),
-    **dict.fromkeys(("epsilon", "mean", "sd", "median", "iqm"), _NUMBER),
+    **dict.fromkeys(("epsilon", "mean", "sd", "median", "iqm", "human_normalized"), _NUMBER),
     "protocols": list,
     "rules": dict,
     "scores": list,
@@ -162,11 +162,11 @@ def newest(directory: Path) -> dict[str, Any]:
         raise NotYetError(
             f"{directory} is not evaluated yet: python launch/evaluate.py --run_dir={directory}"
         )
-    line = {"human_normalized": 0.0} | lines[-1]  # of games that people were measured at
-    kinds = _READ_BY_OTHERS | {"human_normalized": _NUMBER}
-    if bad := [name for name, kind in kinds.items() if not isinstance(line.get(name), kind)]:
-        raise UserError(
-            f"{directory / FILE} is damaged (its last line has no {bad[0]} that can be read): "
-            "evaluate again, or move it away"
-        )
+    line = {"human_normalized": 0.0} | lines[-1]  # some games have none
+    for name, kind in _READ_BY_OTHERS.items():
+        if not isinstance(line.get(name), kind):
+            raise UserError(
+                f"{directory / FILE} is damaged (its last line has no {name} that can be read): "
+                "evaluate again, or move it away"
+            )
     return lines[-1]

@@ -15,18 +15,10 @@ from agents.errors import UserError
 from agents.reporting import records
 from agents.reporting.page import page as page_with
 from tests.browser import browser, opened
+from tests.fake_runs import EVALUATION
 from tests.training_process import command
 
-EVALUATION = {
-    "agent_steps": 600,
-    "protocols": ["dopamine"],
-    "epsilon": 0.001,
-    "scores": [250.0, 264.0],
-    "mean": 257.123,
-    "sd": 38.81,
-    "median": 250.0,
-    "iqm": 251.5,
-}
+EVALUATED = EVALUATION | {"agent_steps": 600, "iqm": 251.5}
 
 
 def write_film(path):
@@ -51,7 +43,7 @@ def add_games(run_dir):
 def finished_run(small_run, tmp_path_factory):
     """A run with an evaluation and films, one of them a GIF only, and a hostile name in it."""
     path = shutil.copytree(small_run, tmp_path_factory.mktemp("page") / "mine")
-    (path / "evaluate.jsonl").write_text(json.dumps(EVALUATION) + "\n" + '{"torn')
+    (path / "evaluate.jsonl").write_text(json.dumps(EVALUATED) + "\n" + '{"torn')
     add_games(path)
     (path / "videos").mkdir()
     for name in ("best.mp4", "best.gif", "first.gif"):
@@ -153,7 +145,7 @@ def test_a_running_run_without_evaluation_and_films_has_a_page(own_run):
 
 def test_a_run_without_a_finished_game_has_a_page(chromium, small_run, tmp_path):
     young = shutil.copytree(small_run, tmp_path / "young")
-    (young / "evaluate.jsonl").write_text(json.dumps(EVALUATION) + "\n")
+    (young / "evaluate.jsonl").write_text(json.dumps(EVALUATED) + "\n")
     (tmp_path / "page.html").write_text(page(young))
     shown, _ = opened(chromium, tmp_path / "page.html", 1300)
     text = shown.locator("body").inner_text()
