@@ -8,6 +8,7 @@ import tensorflow as tf
 from agents.algorithms.iqn import IQN
 from agents.algorithms.qr_dqn import QRDQN
 from agents.errors import UserError
+from agents.replay import to_transition
 from tests.tiny_dqn import (
     ENDINGS,
     actions,
@@ -96,14 +97,9 @@ class Implicit:
     @staticmethod
     def next_quantiles(agent, window, double):
         last = stacks(window)[1]
-        if double:
-            tau, chooser = fixed_tau(N_TARGET), online_variables(agent)
-            tau_action = fixed_tau(K)
-        else:
-            both, chooser = fixed_tau(N_TARGET + K), target_variables(agent)
-            tau, tau_action = both[:N_TARGET], both[N_TARGET:]
-        best = tiny_quantiles(values(chooser), last, tau_action).mean(axis=2).argmax(axis=1)
-        target = tiny_quantiles(values(target_variables(agent)), last, tau)
+        chooser = online_variables(agent) if double else target_variables(agent)
+        best = tiny_quantiles(values(chooser), last, fixed_tau(K)).mean(axis=2).argmax(axis=1)
+        target = tiny_quantiles(values(target_variables(agent)), last, fixed_tau(N_TARGET))
         return target[np.arange(len(target)), best]
 
 
@@ -186,14 +182,47 @@ def test_implicit_q_values_are_the_same_each_time_but_in_training():
     assert np.all(np.abs(np.mean(drawn, axis=0) - mean) < 5 * error)
 
 
-def test_fractions_are_uniform_and_drawn_anew_for_each_use():
+def test_fractions_are_uniform_in_equal_parts_and_drawn_anew_for_each_use():
     agent = make_agent(IQN, **Implicit.kwargs)
-    tau = np.array([agent._random_tau(100).numpy() for _ in range(100)])
-    assert tau.shape == (100, 100)
-    assert len(np.unique(tau)) > 9_900
-    counts = np.histogram(tau, 10, (0, 1))[0]
-    # Within five standard deviations of a tenth.
-    assert np.all(np.abs(counts - 1000) < 5 * np.sqrt(10_000 * 0.1 * 0.9))
+    tau = np.array([agent._random_tau(8).numpy() for _ in range(1_000)])
+    assert tau.shape == (1_000, 8)
+    assert len(np.unique(tau)) > 7_900
+    within = tau * 8 - np.arange(8)
+    assert np.all((within >= 0) & (within <= 1))
+    for part in within.T:
+        counts = np.histogram(part, 10, (0, 1))[0]
+        # Within five standard deviations of a tenth.
+        assert np.all(np.abs(counts - 100) < 5 * np.sqrt(1_000 * 0.1 * 0.9))
+    correlations = np.corrcoef(within.T)[np.triu_indices(8, 1)]
+    assert np.all(np.abs(correlations) < 5 / np.sqrt(1_000))
+
+
+def test_the_expected_loss_is_that_of_independent_fractions_for_each_transition():
+    # Eq. 3 of the second paper sums over N fractions and averages over N': in the mean it is N
+    # times the mean over both. The action that is judged best would depend on the draw.
+    class FixedActionTau(IQN):
+        def _random_tau(self, n):
+            return tf.constant(fixed_tau(K)) if n == K else super()._random_tau(n)
+
+    agent = make_agent(FixedActionTau, **Implicit.kwargs, n_step=3, gamma=0.9)
+    window = random_window(np.random.default_rng(1), ENDINGS[3][:4])
+    first, last, _ = stacks(window)
+    online, target = values(online_variables(agent)), values(target_variables(agent))
+    grid = (np.arange(100) + 0.5) / 100
+    taken = np.arange(len(first)), actions(window)
+    best = tiny_quantiles(target, last, fixed_tau(K)).mean(axis=2).argmax(axis=1)
+    returns, factors = returns_and_factors(window, 0.9, 1.0)
+    quantiles = tiny_quantiles(target, last, grid)[taken[0], best]
+    samples = returns[:, None] + factors[:, None] * quantiles
+    predicted = tiny_quantiles(online, first, grid)[taken]
+    expected = N / 100 * quantile_huber_loss(samples, predicted, grid, 1.0)
+
+    transition = to_transition(window, 0.9, 1.0)
+    loss = tf.function(lambda: agent.loss(transition).extra.td_loss)
+    drawn = np.array([loss() for _ in range(1_000)])
+    error = drawn.std(axis=0) / np.sqrt(len(drawn))
+    assert np.all(error > 0)
+    assert np.all(np.abs(drawn.mean(axis=0) - expected) < 5 * error + 1e-3 * expected)
 
 
 @pytest.mark.parametrize(

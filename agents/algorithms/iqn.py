@@ -4,9 +4,10 @@ In:  as `agents.algorithms.dqn`; the network takes observations and fractions ta
      quantiles [B, num_actions, N].
 Out: as there; the loss and the priority of a transition are its quantile Huber loss.
 
-A batch shares its fractions, as in Dopamine's JAX agent: the expected loss is that of fractions
-drawn for each transition, as in the paper, and their embedding costs as many times less as there
-are transitions.
+A batch shares its fractions, so that their embedding costs as many times less as there are
+transitions, and they are stratified: n of them are one of each of n equal parts of [0, 1). Being
+sums over fractions, loss and gradient have the same expectation as with the paper's, which are
+independent and drawn for each transition, and as little noise (docs/algorithms.md).
 """
 
 from collections.abc import Callable
@@ -80,8 +81,10 @@ class IQN(QRDQN):
     def _next_outputs(self, next_observation: tf.Tensor, training: bool) -> tf.Tensor:
         """As DQN's; the fractions that choose the action are not those of the target."""
         n, k = self._num_target_tau, self._num_action_tau
-        # One pass for both, which share what the encoder makes of the observations.
-        tau = self._random_tau(n if self._online_chooses else n + k)
+        tau = self._random_tau(n)
+        if not self._online_chooses:
+            # One pass for both, which share what the encoder makes of the observations.
+            tau = tf.concat([tau, self._random_tau(k)], axis=0)
         outputs = self._target([next_observation, tau], training=training)
         judges = outputs[:, :, n:]
         if self._online_chooses:
@@ -90,5 +93,5 @@ class IQN(QRDQN):
         return common.index_with_actions(outputs[:, :, :n], best)
 
     def _random_tau(self, n: int) -> tf.Tensor:
-        """Fractions uniform in [0, 1), float32 [n]."""
-        return tf.random.uniform([n])
+        """Fractions, uniform in each of n equal parts of [0, 1], float32 [n]."""
+        return (tf.range(float(n)) + tf.random.uniform([n])) / n
