@@ -182,7 +182,7 @@ def test_implicit_q_values_are_the_same_each_time_but_in_training():
     assert np.all(np.abs(np.mean(drawn, axis=0) - mean) < 5 * error)
 
 
-def test_fractions_are_uniform_in_equal_parts_and_drawn_anew_for_each_use():
+def test_fractions_are_uniform_in_equal_parts_and_drawn_anew_in_each_call():
     agent = make_agent(IQN, **Implicit.kwargs)
     tau = np.array([agent._random_tau(8).numpy() for _ in range(1_000)])
     assert tau.shape == (1_000, 8)
@@ -193,6 +193,8 @@ def test_fractions_are_uniform_in_equal_parts_and_drawn_anew_for_each_use():
         counts = np.histogram(part, 10, (0, 1))[0]
         # Within five standard deviations of a tenth.
         assert np.all(np.abs(counts - 100) < 5 * np.sqrt(1_000 * 0.1 * 0.9))
+    counts = np.histogram(within, 10, (0, 1))[0]
+    assert np.all(np.abs(counts - 800) < 5 * np.sqrt(8_000 * 0.1 * 0.9))
     correlations = np.corrcoef(within.T)[np.triu_indices(8, 1)]
     assert np.all(np.abs(correlations) < 5 / np.sqrt(1_000))
 

@@ -5,9 +5,10 @@ In:  as `agents.algorithms.dqn`; the network takes observations and fractions ta
 Out: as there; the loss and the priority of a transition are its quantile Huber loss.
 
 A batch shares its fractions, so that their embedding costs as many times less as there are
-transitions, and they are stratified: n of them are one of each of n equal parts of [0, 1). Being
-sums over fractions, loss and gradient have the same expectation as with the paper's, which are
-independent and drawn for each transition, and as little noise (docs/algorithms.md).
+transitions, and they are stratified: n of them are one of each of n equal parts of [0, 1]. For a
+given next action, loss and gradient are sums over fractions, with the same expectation as with the
+paper's, which are independent and drawn for each transition, and no more noise where that was
+measured (docs/algorithms.md). The next action itself is chosen with less noise.
 """
 
 from collections.abc import Callable
