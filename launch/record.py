@@ -44,8 +44,12 @@ def main(argv: list[str]) -> None:
     from agents import assessment, recording
     from agents.reporting import video
     from agents.reporting.console import progress_bar
+    from agents.run_directory import check_is_run
 
     run_dir = Path(FLAGS.run_dir).expanduser()
+    out_dir = Path(FLAGS.out_dir or run_dir / "videos").expanduser()
+    check_is_run(run_dir)
+    video.check_directory(out_dir)  # before games are played
     arguments = player.evaluator_arguments()
     total = 1 if FLAGS.progress else FLAGS.episodes
     with progress_bar("games over", total) as show:
@@ -59,7 +63,6 @@ def main(argv: list[str]) -> None:
             films = recording.chosen_games(played, evaluator, FLAGS.games, **look)
         else:
             films = [recording.progress_of_run(run_dir, FLAGS.protocol, arguments, **look)]
-    out_dir = Path(FLAGS.out_dir or run_dir / "videos").expanduser()
     for film in films:
         with progress_bar(film.name, film.length_frames) as show:
             frames = shown(film.frames, show)

@@ -88,6 +88,16 @@ def test_the_command_writes_films_into_the_run(run_dir):
     assert Image.open(run_dir / "videos" / "600_best.gif").size == (160 + 376, 230)
 
 
+def test_where_films_cannot_be_written_no_game_is_played(run_dir, tmp_path):
+    (tmp_path / "file").touch()
+    run = record(f"--run_dir={run_dir}", "--out_dir=file/films", folder=tmp_path)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr == (
+        "error: file/films cannot be written ([Errno 20] Not a directory: 'file/films'): "
+        "choose another --out_dir\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

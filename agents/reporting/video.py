@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +15,24 @@ FRAMES_PER_SECOND = 60  # of the Atari 2600
 _FRAMES_PER_IMAGE = 4  # of a gif: 15 a second, since viewers slow down at more than 50
 _IMAGE_MILLISECONDS = (70, 70, 60)  # gif counts in hundredths; these three last 3 / 15 s
 FORMATS = ("mp4", "gif")
+
+
+def check_directory(directory: Path) -> None:
+    """Makes the directory of films that are yet to be made, and writes into it on trial.
+
+    Raises:
+      UserError: it cannot be written.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as e:
+        raise _cannot_be_written(directory, e) from e
+
+
+def _cannot_be_written(path: Path, error: OSError) -> UserError:
+    return UserError(f"{path} cannot be written ({error}): choose another --out_dir")
 
 
 def write(
@@ -49,7 +68,7 @@ def write(
         for name in formats:
             partial[name].replace(path.with_name(f"{path.name}.{name}"))
     except OSError as e:
-        raise UserError(f"{path} cannot be written ({e}): choose another --out_dir") from e
+        raise _cannot_be_written(path, e) from e
     finally:
         for file in partial.values():
             if file.exists():
