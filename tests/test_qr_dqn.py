@@ -87,19 +87,20 @@ class Implicit:
     algorithm = FixedTau
     kwargs = IMPLICIT
     tau = fixed_tau(N)
+    target_tau = fixed_tau(N_TARGET)
 
-    @staticmethod
-    def predicted(online, window):
+    @classmethod
+    def predicted(cls, online, window):
         first = stacks(window)[0]
-        outputs = tiny_quantiles(online, first, fixed_tau(N))
+        outputs = tiny_quantiles(online, first, cls.tau)
         return outputs[np.arange(len(outputs)), actions(window)]
 
-    @staticmethod
-    def next_quantiles(agent, window, double):
+    @classmethod
+    def next_quantiles(cls, agent, window, double):
         last = stacks(window)[1]
         chooser = online_variables(agent) if double else target_variables(agent)
         best = tiny_quantiles(values(chooser), last, fixed_tau(K)).mean(axis=2).argmax(axis=1)
-        target = tiny_quantiles(values(target_variables(agent)), last, fixed_tau(N_TARGET))
+        target = tiny_quantiles(values(target_variables(agent)), last, cls.target_tau)
         return target[np.arange(len(target)), best]
 
 
@@ -206,18 +207,14 @@ def test_the_expected_loss_is_that_of_independent_fractions_for_each_transition(
         def _random_tau(self, n):
             return tf.constant(fixed_tau(K)) if n == K else super()._random_tau(n)
 
+    class Fine(Implicit):
+        tau = target_tau = (np.arange(100) + 0.5) / 100
+
     agent = make_agent(FixedActionTau, **Implicit.kwargs, n_step=3, gamma=0.9)
     window = random_window(np.random.default_rng(1), ENDINGS[3][:4])
-    first, last, _ = stacks(window)
-    online, target = values(online_variables(agent)), values(target_variables(agent))
-    grid = (np.arange(100) + 0.5) / 100
-    taken = np.arange(len(first)), actions(window)
-    best = tiny_quantiles(target, last, fixed_tau(K)).mean(axis=2).argmax(axis=1)
-    returns, factors = returns_and_factors(window, 0.9, 1.0)
-    quantiles = tiny_quantiles(target, last, grid)[taken[0], best]
-    samples = returns[:, None] + factors[:, None] * quantiles
-    predicted = tiny_quantiles(online, first, grid)[taken]
-    expected = N / 100 * quantile_huber_loss(samples, predicted, grid, 1.0)
+    target = numpy_target(Fine, agent, window, 0.9, 1.0, False)
+    predicted = Fine.predicted(values(online_variables(agent)), window)
+    expected = N / 100 * quantile_huber_loss(target, predicted, Fine.tau, 1.0)
 
     transition = to_transition(window, 0.9, 1.0)
     loss = tf.function(lambda: agent.loss(transition).extra.td_loss)

@@ -83,15 +83,16 @@ class IQN(QRDQN):
         """As DQN's; the fractions that choose the action are not those of the target."""
         n, k = self._num_target_tau, self._num_action_tau
         tau = self._random_tau(n)
-        if not self._online_chooses:
+        if self._online_chooses:
+            quantiles = self._target([next_observation, tau], training=training)
+            judges = self._outputs(self._online, next_observation, training=True)
+        else:
             # One pass for both, which share what the encoder makes of the observations.
             tau = tf.concat([tau, self._random_tau(k)], axis=0)
-        outputs = self._target([next_observation, tau], training=training)
-        judges = outputs[:, :, n:]
-        if self._online_chooses:
-            judges = self._outputs(self._online, next_observation, training=True)
+            outputs = self._target([next_observation, tau], training=training)
+            quantiles, judges = tf.split(outputs, [n, k], axis=-1)
         best = tf.argmax(self._expectation(judges), axis=-1, output_type=tf.int32)
-        return common.index_with_actions(outputs[:, :, :n], best)
+        return common.index_with_actions(quantiles, best)
 
     def _random_tau(self, n: int) -> tf.Tensor:
         """Fractions, uniform in each of n equal parts of [0, 1], float32 [n]."""
